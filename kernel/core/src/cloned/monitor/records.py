@@ -1,0 +1,134 @@
+"""The values that one governed call is made of, from the request to its terminal record."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from jsonschema import Draft202012Validator
+
+from cloned.host.plugins import VerifiedPlugin
+from cloned_schemas.errors import ClonedError, UserMistake
+from cloned_schemas.registry import Grants
+from cloned_schemas.tool import Tool
+from cloned_sdk.host import CallRequest, JsonObject, Outcome
+
+if TYPE_CHECKING:
+    from cloned.monitor.policy import Policy
+
+MAX_INPUT_BYTES = 1 << 20
+MAX_DEPTH = 32
+
+encode_sorted = msgspec.json.Encoder(order="sorted").encode
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A tool that can be called now: by the kernel itself (`plugin` is None) or by a verified plugin."""
+
+    tool: Tool
+    plugin: VerifiedPlugin | None
+    schema_id: str
+    inputs: Draft202012Validator
+    output: Draft202012Validator
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether a call of unknown effect may be made again: a read, or a tool that says it is idempotent."""
+        return self.tool.idempotent or self.tool.effect == "read"
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """What is in force: one consistent reading of what people accepted; `generation` is the database's by then."""
+
+    policy: "Policy | None"
+    offers: Mapping[str, Offered]
+    refused: Mapping[str, ClonedError]
+    grants: Mapping[str, Grants]
+    generation: int
+    fingerprint: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedRule:
+    """The policy rule that decided something, as the audit shows it."""
+
+    layer: str
+    rule: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A request after the steps that only judge (1 to 5), with what each of them decided."""
+
+    call_id: str
+    request: CallRequest
+    offered: Offered
+    payload_hash: str
+    costs: Mapping[str, int]
+    approval_rules: tuple[MatchedRule, ...]
+    decision: JsonObject
+    authority: Authority
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Units taken from one window of a budget until the call is settled."""
+
+    category: str
+    period: str
+    starts_at: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Authorized:
+    """A call whose approval, budget and row are durable. Only an intent in the audit lets it go further."""
+
+    judged: Judged
+    reservations: tuple[Reservation, ...]
+    approval_request: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How the dispatch ended. `counted` tells whether the reservation is spent."""
+
+    outcome: Outcome
+    output: JsonObject | None = None
+    error_id: str | None = None
+    message: str | None = None
+    flags: tuple[tuple[str, str], ...] = ()
+    counted: bool = True
+
+
+def payload_digest(tool_id: str, inputs: Mapping[str, Any]) -> str:
+    """SHA-256 of the tool id and the inputs as sorted JSON.
+
+    Raises UserMistake for inputs that are not JSON, too large (1 MiB) or too deep (32).
+    """
+    try:
+        encoded = encode_sorted(inputs)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserMistake("INPUT_INVALID", f"inputs of {tool_id} are not plain JSON: {error}") from error
+    if len(encoded) > MAX_INPUT_BYTES:
+        raise UserMistake(
+            "INPUT_TOO_LARGE", f"inputs of {tool_id} take {len(encoded)} bytes; at most {MAX_INPUT_BYTES}"
+        )
+    if _depth(inputs) > MAX_DEPTH:
+        raise UserMistake("INPUT_INVALID", f"inputs of {tool_id} are nested deeper than {MAX_DEPTH} levels")
+    return hashlib.sha256(tool_id.encode() + b"\0" + encoded).hexdigest()
+
+
+def output_digest(output: JsonObject | None) -> str | None:
+    """SHA-256 of an output as sorted JSON; None where there is none."""
+    return None if output is None else hashlib.sha256(encode_sorted(output)).hexdigest()
+
+
+def _depth(value: object, level: int = 1) -> int:
+    if level > MAX_DEPTH or not isinstance(value, dict | list):
+        return level
+    parts = value.values() if isinstance(value, dict) else value
+    return max((_depth(part, level + 1) for part in parts), default=level)

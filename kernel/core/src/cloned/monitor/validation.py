@@ -1,0 +1,77 @@
+"""Tool schemas: judged when a tool is offered, compiled once, applied to every input and output. Fetches nothing."""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, ValidationError, best_match
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from cloned_schemas.errors import PluginFault, TrustRefused, UserMistake
+
+_NO_REMOTE: Registry[Any] = Registry()
+
+
+def refuse_unusable(schema: Mapping[str, Any], what: str) -> None:
+    """Raise TrustRefused TOOL_SCHEMA for a schema that is not 2020-12, not about an object, or refers elsewhere."""
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        raise TrustRefused("TOOL_SCHEMA", f"{what} is not a JSON Schema: {error.message}") from error
+    if schema.get("type") != "object":
+        raise TrustRefused("TOOL_SCHEMA", f"{what} must describe an object")
+    for reference in _references(schema):
+        if not reference.startswith("#"):
+            raise TrustRefused(
+                "TOOL_SCHEMA", f"{what} refers to {reference!r}; only references into itself are allowed"
+            )
+
+
+def _references(value: object) -> list[str]:
+    if isinstance(value, list):
+        return [found for part in value for found in _references(part)]
+    if not isinstance(value, dict):
+        return []
+    own = [str(value[key]) for key in ("$ref", "$dynamicRef") if key in value]
+    return own + [found for part in value.values() for found in _references(part)]
+
+
+@lru_cache(maxsize=512)
+def _compiled(text: str) -> Draft202012Validator:
+    return Draft202012Validator(json.loads(text), registry=_NO_REMOTE)
+
+
+def compiled(schema: Mapping[str, Any]) -> Draft202012Validator:
+    """The validator of a schema; equal schemas share one."""
+    return _compiled(json.dumps(schema, sort_keys=True))
+
+
+def check_inputs(validator: Draft202012Validator, inputs: object, tool_id: str) -> None:
+    """Raise UserMistake INPUT_INVALID with the place of the first fault."""
+    if (fault := _fault(validator, inputs)) is not None:
+        raise UserMistake("INPUT_INVALID", f"inputs of {tool_id}: {fault}")
+
+
+def check_output(validator: Draft202012Validator, output: object, tool_id: str) -> None:
+    """Raise PluginFault OUTPUT_INVALID with the place of the first fault."""
+    if (fault := _fault(validator, output)) is not None:
+        raise PluginFault("OUTPUT_INVALID", f"output of {tool_id}: {fault}")
+
+
+def _fault(validator: Draft202012Validator, value: object) -> str | None:
+    try:
+        error = best_match(validator.iter_errors(value))
+    except (Unresolvable, RecursionError) as trouble:
+        return f"its schema cannot be applied ({type(trouble).__name__})"
+    return None if error is None else _told(error)
+
+
+def _told(error: ValidationError) -> str:
+    # The offending value itself may be a secret or a flood; its place and the rule that it breaks are enough.
+    place = "/".join(str(part) for part in error.absolute_path) or "the whole"
+    if error.validator in {"required", "additionalProperties", "dependentRequired", "unevaluatedProperties"}:
+        return f"at {place}: {error.message[:200]}"
+    return f"at {place}: must satisfy {error.validator} {json.dumps(error.validator_value)[:120]}"
