@@ -1,0 +1,1 @@
+"""Search and read documents in granted folders. A worker: no network, no secrets, no writing."""

@@ -1,0 +1,1 @@
+"""Skill packs: constitutions and declarative pipelines, run durably. Loads nothing until it is asked for something."""

@@ -1,0 +1,1 @@
+"""The vault provider `file`: secrets in one encrypted file, for development only."""
