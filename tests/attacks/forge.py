@@ -33,7 +33,8 @@ class Entry:
 
     `local` overrides fields of the local header alone (name, version, flags, method, time, date, crc, packed, size,
     extra), `central` the same of the central record alone; `declared_size` and `declared_packed` are written to both;
-    `descriptor` appends a data descriptor; `dos` is the low half of the external attributes.
+    `packed` stands for what the method would make of the data; `descriptor` appends a data descriptor; `dos` is the low
+    half of the external attributes.
     """
 
     name: bytes
@@ -48,6 +49,7 @@ class Entry:
     declared_size: int | None = None
     declared_packed: int | None = None
     crc: int | None = None
+    packed: bytes | None = None
     descriptor: bool = False
     dos: int = 0
     disk: int = 0
@@ -269,8 +271,8 @@ def archive(
 
 
 def _packed(entry: Entry) -> bytes:
-    if entry.method != DEFLATED:
-        return entry.data
+    if entry.packed is not None or entry.method != DEFLATED:
+        return entry.data if entry.packed is None else entry.packed
     stream = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     return stream.compress(entry.data) + stream.flush()
 

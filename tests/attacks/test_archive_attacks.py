@@ -1,5 +1,6 @@
 """The attack corpus at the archive, D11 to D14: names, types, duplicates, structure that readers read differently."""
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,11 @@ STRUCTURE = {
     "local-time": forge.last(local={"time": 1}),
     "local-version": forge.last(local={"version": 10}),
     "stored-sizes": forge.last(declared_size=3),
+    "data-behind-the-stream": forge.last(
+        method=forge.DEFLATED, data=b"x", packed=zlib.compress(b"x", wbits=-15) + EVIL
+    ),
+    "stream-without-end": forge.last(method=forge.DEFLATED, data=b"x", packed=b"\x00\x01\x00\xfe\xffx"),
+    "no-stream": forge.last(method=forge.DEFLATED, data=b"x", packed=b"\xff\xff"),
     "inflates-further": forge.last(method=forge.DEFLATED, declared_size=3),
     "inflates-short": forge.last(method=forge.DEFLATED, declared_size=9999),
 }
@@ -214,6 +220,7 @@ def test_too_many_members_are_refused(canary: Path) -> None:
 
 def test_empty_directory_entries_are_allowed(canary: Path) -> None:
     folder = Entry(b"acme_weather/", b"", mode=forge.FOLDER_MODE)
+    dos = Entry(b"acme_weather/dos/", b"", mode=forge.FOLDER_MODE, dos=0x10)
     bare = Entry(b"acme_weather/empty/", b"", mode=0o000755, system=0)
-    tweak = Tweak(members=lambda members: [folder, *members, bare])
+    tweak = Tweak(members=lambda members: [folder, *members, dos, bare])
     assert judged(forge.release(ACME, canary=canary, tweak=tweak)).accepted

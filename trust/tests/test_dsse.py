@@ -142,6 +142,7 @@ def test_a_statement_is_in_toto_v1() -> None:
         {"predicate": {"plugin_id": "a-b", "version": 1, "publisher_id": "a", "manifest_sha256": "2" * 64}},
         {"predicate": {"plugin_id": "a-b", "version": "1", "publisher_id": "a", "manifest_sha256": "2" * 65}},
         {"predicate": {"plugin_id": "a-b", "version": "1", "publisher_id": "a", "manifest_sha256": "2" * 64, "x": "y"}},
+        {"predicate": {**json.loads(statement.build(RELEASE))["predicate"], "more": 1}},
         {"more": 1},
     ],
 )

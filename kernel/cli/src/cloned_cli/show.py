@@ -1,5 +1,6 @@
 """What a person or a script sees: answers as tables or lines, errors with their repair. Colour on a terminal only."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,11 +42,11 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
     used = [name for name in columns if any(row.get(name) not in (None, "", []) for row in rows)]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in used:
-        table.add_column(name.replace("_", " "), overflow="fold", no_wrap=name in {"id", "seq", "version"})
+        table.add_column(name.replace("_", " "), overflow="fold", no_wrap=name in {"id", "run_id", "seq", "state"})
     for row in rows:
-        table.add_row(*(Text(_cell(row.get(name)), style=_STYLES.get(str(row.get(name)), "")) for name in used))
-    console = Console(soft_wrap=False, highlight=False)
-    console.print(table)
+        cells = [(_in_table(row.get(name)), _STYLES.get(str(row.get(name)), "")) for name in used]
+        table.add_row(*(Text(text, style=style) for text, style in cells))
+    Console(soft_wrap=False, highlight=False).print(table)
 
 
 _STYLES = {
@@ -53,6 +54,18 @@ _STYLES = {
     "refused": "bold red", "problem": "bold red", "blocked": "red", "failure": "red", "denied": "red",
     "warning": "yellow", "notice": "yellow", "pending": "yellow", "approval_required": "yellow", "ambiguous": "yellow",
 }  # fmt: skip
+
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-([0-9a-f]{12})")
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z")
+
+
+def _in_table(value: Json) -> str:
+    """A value as a table has room for it: the end of a UUID, which every command takes for the whole, and seconds."""
+    text = _cell(value)
+    if (found := _UUID.fullmatch(text)) is not None:
+        return found[1]
+    return f"{found[1]} {found[2]}" if (found := _MOMENT.fullmatch(text)) is not None else text
 
 
 def _cell(value: Json) -> str:

@@ -1,6 +1,6 @@
 """Operations on approvals: what waits for a person, and the person's decision."""
 
-from dataclasses import asdict
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -39,9 +39,17 @@ class DecideInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class One(msgspec.Struct, frozen=True):
-    """One request with its decisions, and what became of the run where one was resumed."""
+    """One request with its decisions."""
 
     approval: dict[str, Any]
+
+
+class Decided(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of a request, and of the run where one was resumed."""
+
+    id: str
+    state: str
+    tool: str
     run: dict[str, Any] | None = None
 
 
@@ -56,14 +64,15 @@ def _show(context: Context, wanted: OneInput) -> One:
     return One(_told(_find(context, wanted.id)))
 
 
-def _approve(context: Context, wanted: DecideInput) -> One:
+def _approve(context: Context, wanted: DecideInput) -> Decided:
     approval = _decide(context, wanted, "approve")
     run = _resume(context, approval) if wanted.resume else None
-    return One(_told(approval), run)
+    return Decided(approval.request_id, approval.state, approval.body["tool_id"], run)
 
 
-def _deny(context: Context, wanted: DecideInput) -> One:
-    return One(_told(_decide(context, wanted, "deny")))
+def _deny(context: Context, wanted: DecideInput) -> Decided:
+    approval = _decide(context, wanted, "deny")
+    return Decided(approval.request_id, approval.state, approval.body["tool_id"])
 
 
 def _decide(context: Context, wanted: DecideInput, verdict: str) -> Approval:
@@ -102,17 +111,24 @@ def _facts(approval: Approval) -> list[str]:
     return [
         f"tool     {body['tool_id']} {body['tool_version']}: {body['summary']}",
         f"asked by {approval.actor}" + (f" in run {approval.run_id}" if approval.run_id else ""),
-        f"effect   {body['effect']}, risk {body['risk_level']}, cost {body['costs'] or 'none'}",
+        f"effect   {body['effect']}, risk {body['risk_level']}, cost {_costs(body['costs'])}",
         f"undo     {body['rollback']}",
-        f"rules    {msgspec.json.encode(body['rules']).decode()}",
+        *(f"because  the {found['layer']} asks for it: {_match(found['rule']['match'])}" for found in body["rules"]),
         "payload, exactly as it will run (secrets hidden):",
         *(f"  {line}" for line in payload.splitlines()),
     ]
 
 
+def _costs(costs: Mapping[str, int]) -> str:
+    return ", ".join(f"{amount} {category}" for category, amount in costs.items()) or "nothing"
+
+
+def _match(match: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in match.items())
+
+
 def _told(approval: Approval) -> dict[str, Any]:
-    told = asdict(approval)
-    body = told.pop("body")
+    body = approval.body
     return {
         "id": approval.request_id,
         "state": approval.state,
@@ -133,5 +149,5 @@ def _told(approval: Approval) -> dict[str, Any]:
 
 LIST = Operation("approvals.list", "What waits for a decision", "read", ListInput, Listed, _list)
 SHOW = Operation("approvals.show", "One request, with the payload that would run", "read", OneInput, One, _show)
-APPROVE = Operation("approvals.approve", "Let exactly this call happen, once", "write", DecideInput, One, _approve)
-DENY = Operation("approvals.deny", "Refuse this call", "write", DecideInput, One, _deny)
+APPROVE = Operation("approvals.approve", "Let exactly this call happen, once", "write", DecideInput, Decided, _approve)
+DENY = Operation("approvals.deny", "Refuse this call", "write", DecideInput, Decided, _deny)

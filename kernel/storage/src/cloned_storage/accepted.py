@@ -85,6 +85,9 @@ class AcceptedStore:
         self._state = user.workspace_state(places.root, workspace_id)
         self._accepted, self._journal = self._state / "accepted.json", self._state / "change.json"
         self._lock = places.run / "change.lock"
+        proposals = (places.config, places.registry, places.lock)
+        self._single = tuple(map(str, (*proposals, self._accepted, self._journal, user.revocations)))
+        self._folders = tuple(map(str, (places.policy, places.trust, user.publishers)))
 
     def current(self) -> Accepted | None:
         """What is accepted now; None where nothing is. Raises WORKSPACE_NOT_ACCEPTED for a damaged record."""
@@ -118,10 +121,8 @@ class AcceptedStore:
 
         It holds the time of the inode's last change, which nobody can set.
         """
-        places, user = self._places, self._user
-        single = (places.config, places.registry, places.lock, self._accepted, self._journal, user.revocations)
-        folders = (places.policy, places.trust, user.publishers)
-        return (*map(_stamp, single), *(_stamp(entry) for folder in folders for entry in _entries(folder)))
+        inside = (f"{folder}/{name}" for folder in self._folders for name in _names(folder))
+        return (*map(_stamp, self._single), *map(_stamp, inside))
 
     def change(
         self, files: Mapping[Path, bytes | None], folders: Mapping[str, Mapping[str, str]] | None, kind: str,
@@ -195,7 +196,7 @@ class AcceptedStore:
     def _look(self) -> Proposed:
         if self._journal.exists():
             raise Unavailable("CHANGE_UNFINISHED", f"a change of {self._places.home} was cut off")
-        overlays = [f"policy/{path.name}" for path in _entries(self._places.policy)]
+        overlays = [f"policy/{name}" for name in _names(str(self._places.policy))]
         names = [*_FILES, *(name for name in overlays if _OVERLAY.fullmatch(name, 7))]
         if len(names) > _MAX_OVERLAYS:
             raise UserMistake("FILE_TOO_LARGE", f"{self._places.policy} holds more than {_MAX_OVERLAYS} overlays")
@@ -232,17 +233,16 @@ def _decoded(path: Path, kind: type[_Record]) -> _Record:
         raise TrustRefused("WORKSPACE_NOT_ACCEPTED", f"{path} is damaged: {error}", repair=repair) from error
 
 
-def _entries(folder: Path) -> list[Path]:
+def _names(folder: str) -> list[str]:
     try:
-        with os.scandir(folder) as found:
-            return sorted(Path(entry.path) for entry in found)
+        return sorted(os.listdir(folder))  # noqa: PTH208 - at every call; a Path each costs more than the system does
     except OSError:
         return []
 
 
-def _stamp(path: Path) -> tuple[object, ...]:
+def _stamp(path: str) -> tuple[object, ...]:
     try:
-        found = path.lstat()
+        found = os.lstat(path)
     except OSError:
         return (path, None)
     return (path, found.st_ctime_ns, found.st_size, found.st_ino)

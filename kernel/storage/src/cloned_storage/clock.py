@@ -4,7 +4,6 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
-from uuid import UUID
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RANDOM_BITS = 62
@@ -28,7 +27,7 @@ class SystemClock:
 
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC, always with six digits of a second and `Z`, so that strings sort as moments do."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def uuid7(clock: Clock) -> str:
@@ -39,4 +38,5 @@ def uuid7(clock: Clock) -> str:
     microseconds = (clock.now() - _EPOCH) // timedelta(microseconds=1)
     milliseconds, rest = divmod(microseconds, 1000)
     head = (milliseconds & (1 << 48) - 1) << 80 | 0x7 << 76 | (rest << 12) // 1000 << 64
-    return str(UUID(int=head | 0b10 << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)))
+    text = f"{head | 0b10 << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS):032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -29,6 +29,10 @@ FINAL = frozenset({"success", "failure", "ambiguous"})
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
+SHORTEST_END = 8
+"""Characters of a run's id that name it where no other run's id ends in them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run as its row has it. `inputs` and `result` are JSON objects."""
@@ -127,12 +131,13 @@ class Records:
         return run_id
 
     def get(self, run_id: str) -> Run:
-        """A run. Raises Refused RUN_UNKNOWN."""
+        """A run by its id, or by an end of the id that no other run's has. Raises Refused RUN_UNKNOWN."""
+        ends_so = runs.c.run_id.endswith(run_id, autoescape=True)
         with self.host.database.read() as connection:
-            row = connection.execute(sa.select(runs).where(runs.c.run_id == run_id)).mappings().first()
-        if row is None:
+            found = connection.execute(sa.select(runs).where(ends_so).limit(2)).mappings().all()
+        if len(found) != 1 or len(run_id) < SHORTEST_END:
             raise Refused("RUN_UNKNOWN", f"there is no run {run_id[:80]!r} in this workspace")
-        return _run(row)
+        return _run(found[0])
 
     def listed(self, state: str | None, limit: int) -> list[Run]:
         """The newest runs first."""

@@ -15,8 +15,10 @@ from packaging.version import Version
 from pyproject_metadata import StandardMetadata
 from pyproject_metadata.errors import ConfigurationError, ConfigurationWarning
 
-from cloned_devkit import files, plainyaml
-from cloned_devkit.mistakes import Mistake
+from cloned_devkit import files
+from cloned_devkit.mistakes import Mistake, mistake_from
+from cloned_trust import strictyaml
+from cloned_trust.verdict import Refusal
 
 METADATA_VERSION = "2.4"
 """Named here so that another version of a library does not change the bytes of a wheel."""
@@ -89,7 +91,10 @@ def _standard(table: dict[str, Any], place: Path) -> StandardMetadata:
 
 
 def _authors_part(place: Path, table: dict[str, Any]) -> dict[str, Any]:
-    value = plainyaml.parse(files.read(place, plainyaml.MAX_BYTES), place.name)
+    try:
+        value = strictyaml.loads(files.read(place, strictyaml.MAX_BYTES), what=place.name)
+    except Refusal as refusal:
+        raise mistake_from(refusal.finding) from refusal
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise _invalid(place, "it is not a list of `field: value`", "begin with `publisher_id:` and `execution:`")
     for key in _DERIVED:

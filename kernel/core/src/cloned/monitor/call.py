@@ -30,6 +30,7 @@ from cloned_storage.database import Database
 from cloned_storage.redaction import Redactor
 
 MAX_CORRELATION = 200
+MAX_TOOL_ID = 160
 
 
 def step(name: str) -> None:
@@ -163,8 +164,9 @@ class Monitor:
         reason = self.redactor.text(refusal.fact)
         self.audit.append(
             "outcome", outcome=outcome, error_id=refusal.id, call_id=call_id, actor=request.caller[:300],
-            correlation_id=str(request.correlation_id)[:MAX_CORRELATION], run_id=request.run_id,
-            dry_run=request.dry_run, details={"tool": str(request.tool_id)[:160], "reason": reason},
+            correlation_id=str(request.correlation_id)[:MAX_CORRELATION],
+            run_id=request.run_id and request.run_id[:MAX_CORRELATION], dry_run=request.dry_run,
+            details={"tool": str(request.tool_id)[:MAX_TOOL_ID], "reason": reason},
         )  # fmt: skip
         return CallOutcome(call_id, outcome, None, refusal.id, reason)
 
@@ -193,8 +195,11 @@ def outcome_fields(result: Result, by_kernel: bool) -> JsonObject:
 
 def _admit(request: CallRequest) -> None:
     for name, value, most in (
+        ("tool id", request.tool_id, MAX_TOOL_ID),
         ("correlation id", request.correlation_id, MAX_CORRELATION),
         ("caller", request.caller, 300),
+        ("run id", "none" if request.run_id is None else request.run_id, MAX_CORRELATION),
+        *(("source", source, MAX_CORRELATION) for source in request.sources),
     ):
         if not (0 < len(value) <= most and value.isprintable()):
             raise UserMistake("INPUT_INVALID", f"the {name} must be 1 to {most} printable characters")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cloned.host.plugins import PluginHost, VerifiedPlugin
 from cloned.monitor.ledger import error_result
-from cloned.monitor.records import Authorized, Result
+from cloned.monitor.records import Authorized, Result, plain_json
 from cloned_schemas.errors import ClonedError, PluginFault, error_for
 from cloned_sdk import ToolError
 from cloned_sdk.host import InProcessTool, JsonObject, Refused, ToolContext
@@ -58,11 +58,22 @@ class Dispatcher:
             raise PluginFault("PLUGIN_HOOK", f"{plugin.id} brings no handler for {tool_id}", details={"sent": False})
         context = ToolContext(judged.call_id, judged.request.run_id, judged.request.caller, self.workspace)
         try:
-            return found.handler(judged.request.inputs, context)
+            output: object = found.handler(judged.request.inputs, context)
         except Refused as refusal:
             details = {"sent": False, **refusal.details}
             raise error_for(refusal.error_id, refusal.fact, repair=refusal.repair, details=details) from refusal
         except ToolError as error:
             raise PluginFault("TOOL_FAILED", f"{tool_id}: {error}") from error
-        except Exception as error:  # the wall: a plugin may raise anything, and the call still ends in one record
+        except (Exception, SystemExit) as error:  # the wall: whatever a plugin raises, the call ends in one record
             raise PluginFault("PLUGIN_RAISED", f"{plugin.id} raised {type(error).__name__} in {tool_id}") from error
+        return _answered(output, tool_id)
+
+
+def _answered(output: object, tool_id: str) -> JsonObject:
+    try:
+        plain_json(output)
+    except ValueError as error:
+        raise PluginFault("OUTPUT_INVALID", f"outputs of {tool_id} {error}") from error
+    if not isinstance(output, dict):
+        raise PluginFault("OUTPUT_INVALID", f"{tool_id} answered with something that is no object")
+    return output

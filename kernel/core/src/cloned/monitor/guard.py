@@ -129,6 +129,7 @@ def _found(text: str) -> list[tuple[int, str]]:
         (at, name)
         for name, starts, pattern in _PATTERNS
         for start in starts
+        if start in lowered
         for at in _places(lowered, start)
         if pattern.match(read, at)
     }

@@ -14,11 +14,17 @@ import sqlalchemy as sa
 from cloned.monitor import approvals, budgets
 from cloned.monitor.records import Authorized, Judged, Reservation, Result, encode_sorted
 from cloned_schemas.errors import ClonedError, PolicyDenied, Unavailable, UserMistake
-from cloned_sdk.host import CallOutcome, JsonObject
+from cloned_sdk.host import CallOutcome, JsonObject, Outcome
 from cloned_storage.clock import Clock, timestamp
 from cloned_storage.database import WriteTransaction
 from cloned_storage.tables import calls
 
+# Built once: making a statement costs ten times what running it does.
+_KEY = ("caller", "tool_id", "correlation_id")
+_EARLIER = sa.select(calls).where(*(calls.c[name] == sa.bindparam(name) for name in _KEY))
+_EARLIER = _EARLIER.order_by(calls.c.attempt.desc()).limit(1)
+_INSERT = calls.insert()
+_SETTLE = calls.update().where(calls.c.call_id == sa.bindparam("its_id"))
 _reservations = msgspec.json.Decoder(list[Reservation])
 
 
@@ -51,16 +57,15 @@ class Ledger:
         held = budgets.reserve(connection, rules, judged.costs, self.clock.now())
         request_id = approval.request_id if approval else None
         attempt = earlier.attempt + 1 if earlier is not None else 1
-        connection.execute(calls.insert().values(self._row(judged, held, request_id, attempt, audit_offset)))
+        connection.execute(_INSERT, self._row(judged, held, request_id, attempt, audit_offset))
         return Authorized(judged, held, request_id)
 
     def settle(self, transaction: WriteTransaction, authorized: Authorized, result: Result) -> None:
         """Step 11's rows: the budget, the outcome, the event."""
         judged = authorized.judged
         budgets.settle(transaction.connection, authorized.reservations, counted=result.counted)
-        transaction.connection.execute(
-            calls.update().where(calls.c.call_id == judged.call_id).values(**outcome_columns(result, self.clock))
-        )
+        columns = outcome_columns(result, self.clock)
+        transaction.connection.execute(_SETTLE, {"its_id": judged.call_id, **columns})
         told = {"tool_id": judged.offered.tool.id, "outcome": result.outcome, "run_id": judged.request.run_id}
         transaction.publish("call.completed", judged.call_id, told)
 
@@ -107,9 +112,8 @@ class Ledger:
 
 def _earlier(connection: sa.Connection, judged: Judged) -> Any:
     request = judged.request
-    same = (calls.c.caller == request.caller, calls.c.tool_id == judged.offered.tool.id)
-    found = sa.select(calls).where(*same, calls.c.correlation_id == request.correlation_id)
-    return connection.execute(found.order_by(calls.c.attempt.desc()).limit(1)).first()
+    key = (request.caller, judged.offered.tool.id, request.correlation_id)
+    return connection.execute(_EARLIER, dict(zip(_KEY, key, strict=True))).first()
 
 
 def outcome_columns(result: Result, clock: Clock) -> dict[str, object]:
@@ -136,8 +140,10 @@ def recorded(row: Any) -> CallOutcome:
 
 
 def error_result(error: ClonedError, *, ambiguous: bool, counted: bool) -> Result:
-    """How a call ended that raised."""
-    return Result("ambiguous" if ambiguous else "failure", None, error.id, error.fact, (), counted)
+    """How a call ended that raised; what trust refuses before it is sent is blocked, as in the steps before."""
+    blocked = error.spec.family == "trust_refused" and not counted
+    outcome: Outcome = "ambiguous" if ambiguous else "blocked" if blocked else "failure"
+    return Result(outcome, None, error.id, error.fact, (), counted)
 
 
 def finish_process(transaction: WriteTransaction, process_id: str) -> None:

@@ -8,11 +8,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cloned.monitor.egress import parse_rule
-from cloned.monitor.records import MatchedRule
 from cloned_schemas.errors import PolicyDenied
 from cloned_schemas.policy import ApprovalRule, BudgetRule, Match, PolicyOverlay, PolicyPack
 from cloned_schemas.tool import Tool
-from cloned_sdk.host import Constitution
+from cloned_sdk.host import Constitution, JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedRule:
+    """The policy rule that decided something, as the audit shows it."""
+
+    layer: str
+    rule: JsonObject
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,17 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from jsonschema import Draft202012Validator
 
 from cloned.host.plugins import VerifiedPlugin
+from cloned.monitor.policy import MatchedRule, Policy
 from cloned_schemas.errors import ClonedError, UserMistake
 from cloned_schemas.registry import Grants
 from cloned_schemas.tool import Tool
 from cloned_sdk.host import CallRequest, JsonObject, Outcome
-
-if TYPE_CHECKING:
-    from cloned.monitor.policy import Policy
 
 MAX_INPUT_BYTES = 1 << 20
 MAX_DEPTH = 32
@@ -43,20 +41,12 @@ class Offered:
 class Authority:
     """What is in force: one consistent reading of what people accepted; `generation` is the database's by then."""
 
-    policy: "Policy | None"
+    policy: Policy | None
     offers: Mapping[str, Offered]
     refused: Mapping[str, ClonedError]
     grants: Mapping[str, Grants]
     generation: int
     fingerprint: tuple[object, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class MatchedRule:
-    """The policy rule that decided something, as the audit shows it."""
-
-    layer: str
-    rule: JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +100,31 @@ def payload_digest(tool_id: str, inputs: Mapping[str, Any]) -> str:
     Raises UserMistake for inputs that are not JSON, too large (1 MiB) or too deep (32).
     """
     try:
-        encoded = encode_sorted(inputs)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UserMistake("INPUT_INVALID", f"inputs of {tool_id} are not plain JSON: {error}") from error
+        encoded = plain_json(inputs)
+    except ValueError as error:
+        raise UserMistake("INPUT_INVALID", f"inputs of {tool_id} {error}") from error
     if len(encoded) > MAX_INPUT_BYTES:
         raise UserMistake(
             "INPUT_TOO_LARGE", f"inputs of {tool_id} take {len(encoded)} bytes; at most {MAX_INPUT_BYTES}"
         )
-    if _depth(inputs) > MAX_DEPTH:
-        raise UserMistake("INPUT_INVALID", f"inputs of {tool_id} are nested deeper than {MAX_DEPTH} levels")
     return hashlib.sha256(tool_id.encode() + b"\0" + encoded).hexdigest()
+
+
+def plain_json(value: object) -> bytes:
+    """A value as sorted JSON, of which a reader makes the very same value. Raises ValueError; its text says why.
+
+    What reads back as something else (NaN as null, bytes as text) would run as one thing and be approved as another.
+    """
+    try:
+        encoded = encode_sorted(value)
+        same = msgspec.json.decode(encoded) == value
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ValueError(f"are not plain JSON: {error}") from error
+    if not same:
+        raise ValueError("are not plain JSON: a value in them would be read back as another one")
+    if _depth(value) > MAX_DEPTH:
+        raise ValueError(f"are nested deeper than {MAX_DEPTH} levels")
+    return encoded
 
 
 def output_digest(output: JsonObject | None) -> str | None:
