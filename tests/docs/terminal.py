@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import termios
@@ -14,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 COLUMNS, LINES = 110, 50
+PATIENCE_SECONDS = 120.0
+"""A command that shows nothing for so long waits for something that the page does not say."""
 PROMPT = re.compile(rb"\x1e(\d+)\x1e$")
 CODE = re.compile(rb"Type (\d{4}) to agree: $")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -41,13 +44,15 @@ class Shell:
 
     def close(self) -> None:
         """End the shell and whatever still runs on its terminal."""
-        os.kill(self.process, signal.SIGHUP)
+        os.kill(self.process, signal.SIGHUP)  # bash passes it on to what it started
         os.close(self.terminal)
         os.waitpid(self.process, 0)
 
     def _until_prompt(self) -> tuple[int, str]:
         seen = b""
         while (ended := PROMPT.search(seen)) is None:
+            ready, _, _ = select.select([self.terminal], [], [], PATIENCE_SECONDS)
+            assert ready, f"still waiting after:\n{seen.decode(errors='replace')}"
             seen += os.read(self.terminal, 65536)
             if (asked := CODE.search(seen)) is not None:
                 os.write(self.terminal, asked[1] + b"\n")

@@ -34,7 +34,7 @@ def run_command(row: Mapping[str, Any], inputs: dict[str, Any], *, as_json: bool
 
 def _context(workspace: str | None) -> Context:
     return Context(
-        actor=f"person:{pwd.getpwuid(os.getuid()).pw_name}",
+        actor=f"person:{_user()}",
         operator=TerminalOperator(),
         user=UserPlaces.from_environment(os.environ),
         start=Path.cwd(),
@@ -43,6 +43,13 @@ def _context(workspace: str | None) -> Context:
         named=Path(workspace) if workspace else None,
         say=show.progress,
     )
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user often has no name
+        return f"uid-{os.getuid()}"
 
 
 def _warn(context: Context, row: Mapping[str, Any]) -> None:

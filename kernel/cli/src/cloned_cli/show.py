@@ -1,5 +1,6 @@
 """What a person or a script sees: answers as tables or lines, errors with their repair. Colour on a terminal only."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,13 +12,14 @@ from cloned_cli.terminal import clean
 from cloned_schemas.errors import ClonedError
 
 Json = Any
+_MOST_LINES = 60
 ONE_LINE = 90
 
 
 def answer(output: Json, row: Mapping[str, Any], *, as_json: bool) -> None:
     """Print an operation's output: as JSON, as a table where the command names columns, else as lines."""
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(output), indent=2).decode())
+        click.echo(_json(output))
         return
     columns = row.get("columns", [])
     lists = [value for value in output.values() if isinstance(value, list)] if columns else []
@@ -117,14 +119,19 @@ def error(failed: ClonedError, *, as_json: bool) -> None:
             "id": failed.id, "family": failed.spec.family, "message": failed.fact, "repair": failed.repair,
             "details": failed.details,
         }  # fmt: skip
-        click.echo(msgspec.json.format(msgspec.json.encode({"error": told}, enc_hook=str), indent=2).decode())
+        click.echo(_json({"error": told}))
         return
     waiting = failed.spec.family == "approval_required"
     head = click.style("waiting" if waiting else "error", fg="yellow" if waiting else "red", bold=True)
     click.echo(f"{head} {failed.id}: {clean(failed.fact)}", err=True)
-    for line in failed.details.get("difference", []):
+    for line in [line for changed in failed.details.get("differences", []) for line in changed["lines"]][:_MOST_LINES]:
         click.echo(f"    {clean(str(line))}", err=True)
     click.echo(f"  {click.style('→', bold=True)} {clean(failed.repair)}", err=True)
+
+
+def _json(value: Json) -> str:
+    """JSON in ASCII: it may end on a terminal, and what other people wrote must not steer that."""
+    return json.dumps(value, indent=2, default=str)
 
 
 def progress(text: str) -> None:

@@ -25,8 +25,11 @@ class TerminalOperator:
         code = f"{secrets.randbelow(10_000):04}"
         with os.fdopen(descriptor, "r+b", buffering=0) as terminal:
             shown = [f"About to {subject}.", *(f"  {fact}" for fact in facts), f"Type {code} to agree: "]
-            terminal.write("\n".join(clean(line) for line in shown).encode())
-            typed = terminal.readline(64)
+            try:
+                terminal.write("\n".join(clean(line) for line in shown).encode())
+                typed = terminal.readline(64)
+            except OSError as error:
+                raise PolicyDenied("OPERATOR_REQUIRED", f"to {subject}, a person must answer at a terminal") from error
         if typed.strip() != code.encode():
             raise PolicyDenied(
                 "OPERATOR_DECLINED", f"the code typed was not the code shown, so nothing was done to {subject}"

@@ -3,10 +3,13 @@
 import fcntl
 import logging
 import os
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
+
+import sqlalchemy as sa
 
 from cloned.host import index
 from cloned.host.lent import LentHost
@@ -19,14 +22,14 @@ from cloned.monitor.dispatch import Dispatcher
 from cloned.monitor.ledger import Ledger, finish_process
 from cloned.monitor.recovery import Recovered, process_lock, recover
 from cloned_schemas.config import WorkspaceConfig
-from cloned_schemas.errors import ClonedError, UserMistake
+from cloned_schemas.errors import ClonedError, TrustRefused, Unavailable, UserMistake
 from cloned_sdk.host import Check, CheckFinding, Operation, PolicyPackSource, SkillPackSource, VaultProvider
 from cloned_storage import migrations, standing, tables
 from cloned_storage.accepted import AcceptedStore, Proposed
 from cloned_storage.audit import AuditLog
 from cloned_storage.clock import Clock, SystemClock, uuid7
 from cloned_storage.database import Database, sqlite_url
-from cloned_storage.files import dump_yaml, write_atomic
+from cloned_storage.files import dump_yaml, locked, parse_yaml, printable, read_bytes, validate, write_atomic
 from cloned_storage.layout import Places, UserPlaces, private_folder
 from cloned_storage.redaction import Redactor, kept_salt
 from cloned_storage.standing import Standing
@@ -34,6 +37,7 @@ from cloned_storage.store import Store
 from cloned_workers.pool import WorkerPool
 
 Found = TypeVar("Found")
+_MADE_HERE = ("state.db", "state.db-wal", "state.db-shm", "state.db-journal", "audit.log")
 _CONFIG = b"# This workspace. Every setting has a default; 'cloned plugin sync' accepts what you change here.\n"
 _REGISTRY = (
     b"# What people decide about plugins. 'cloned plugin' writes it; 'cloned plugin sync' accepts your own changes.\n"
@@ -53,8 +57,15 @@ class Workspace:
         self.redactor = Redactor(kept_salt(user.workspace_state(places.root, self.config.workspace_id)))
         self.audit = AuditLog(places, clock, self.config.workspace_id, self.redactor)
         self.accepted = AcceptedStore(places, user, clock, self.config.workspace_id)
+        origin = user.workspace_state(places.root, self.config.workspace_id) / "origin"
+        if self.accepted.current() is None and not origin.exists():
+            arrive(places, origin, clock, self.audit)
+        self.accepted.recover(self._append_change, self._has_change)
+        self.config = self._in_force()
         self.database = open_database(places, clock, self.config.database_url)
         migrations.check(self.database, tables.OWNER, tables.MIGRATIONS[-1].revision)
+        if self.config.database_url is None:
+            refuse_foreign(self.database, origin, places)
         self.store = Store(user.store)
         self.workers = WorkerPool()
         own = {artifacts.SAVE.id: offer(artifacts.SAVE)}
@@ -63,8 +74,13 @@ class Workspace:
         self.process_id = uuid7(clock)
         self._held = hold(process_lock(places.run, self.process_id))
         self.monitor = self._monitor()
-        self.accepted.recover(self._append_change, self._has_change)
         self.recovered: Recovered = recover(self.database, self.audit, clock, places.run, self.process_id)
+
+    def _in_force(self) -> WorkspaceConfig:
+        """The config that a person accepted; before that the file's, without the database that it may lead to."""
+        if (found := self.accepted.current()) is None:
+            return standing.config(self.places).model_copy(update={"database_url": None})
+        return validate(WorkspaceConfig, parse_yaml(found.files["config.yaml"], "config.yaml"), "config.yaml")
 
     def _monitor(self) -> Monitor:
         keeper = artifacts.Keeper(self.places, self.clock, self.database)
@@ -86,10 +102,7 @@ class Workspace:
         if places.config.exists():
             raise UserMistake("WORKSPACE_EXISTS", f"{root} holds a workspace already")
         places.prepare()
-        config = WorkspaceConfig.model_validate({"workspace_id": uuid7(clock), "name": name, "type": type_})
-        database = open_database(places, clock, None)
-        migrations.migrate(database, tables.OWNER, tables.MIGRATIONS, places)
-        database.close()
+        config = validate(WorkspaceConfig, {"workspace_id": uuid7(clock), "name": name, "type": type_}, "config.yaml")
         files = {
             places.config: _CONFIG + dump_yaml(config.model_dump(exclude_defaults=True), None),
             places.registry: _REGISTRY + dump_yaml({"schema_version": 1, "plugins": []}, None),
@@ -98,6 +111,7 @@ class Workspace:
         redactor = Redactor(kept_salt(user.workspace_state(places.root, config.workspace_id)))
         audit = AuditLog(places, clock, config.workspace_id, redactor)
         accepted = AcceptedStore(places, user, clock, config.workspace_id)
+        arrive(places, user.workspace_state(places.root, config.workspace_id) / "origin", clock, audit)
         details = {"created": name, "type": type_}
         accepted.change(
             files, {}, "workspace", details, lambda *told: _append(audit, actor, *told), based_on=accepted.proposed()
@@ -108,7 +122,7 @@ class Workspace:
     @classmethod
     def open(cls, places: Places, user: UserPlaces, clock: Clock | None = None) -> "Workspace":
         """Open a workspace; what a killed process left behind is put right first. Raises what makes it unusable."""
-        places.admit()
+        places.prepare()
         return cls(places, user, clock or SystemClock())
 
     def __enter__(self) -> Self:
@@ -124,7 +138,7 @@ class Workspace:
         self.workers.close()
         self.plugins.close()
         with self.database.begin() as transaction:
-            finish_process(transaction, self.process_id)
+            finish_process(transaction, self.monitor.ledger)
         self.database.close()
         self.audit.close()
         process_lock(self.places.run, self.process_id).unlink(missing_ok=True)
@@ -154,7 +168,7 @@ class Workspace:
             self.database.bump(transaction.connection)
             transaction.publish(f"{kind}.changed", self.config.workspace_id, details)
         self.authority.moved()
-        self.config = standing.config(self.places)
+        self.config = self._in_force()
 
     def decide(self, request_id: str, actor: str, verdict: str, reason: str) -> Approval:
         """Record a person's decision on a request; the audit has it before it counts."""
@@ -227,7 +241,9 @@ class Workspace:
         )  # fmt: skip
 
     def _log(self, level: str, message: str) -> None:
-        logging.getLogger("cloned").log(logging.getLevelNamesMapping()[level.upper()], self.redactor.text(message))
+        logging.getLogger("cloned").log(
+            logging.getLevelNamesMapping()[level.upper()], printable(self.redactor.line(message))
+        )
 
     def _report(self, plugin_id: str, fault: ClonedError) -> None:
         self._log("warning", f"{plugin_id}: {fault.id}: {fault.fact}")
@@ -248,8 +264,46 @@ def open_database(places: Places, clock: Clock, url: str | None) -> Database:
     return Database(url or sqlite_url(places.database), clock)
 
 
+def arrive(places: Places, origin: Path, clock: Clock, audit: AuditLog) -> None:
+    """Begin a database and an audit of this machine's own, where there never were any, and note which in `origin`.
+
+    What lies in their place came with a checkout or an archive: it is set aside, neither trusted nor deleted.
+    """
+    with locked(places.run / "arrival.lock"):
+        if origin.exists():
+            return
+        foreign = [path for path in map(places.home.joinpath, _MADE_HERE) if os.path.lexists(path)]
+        aside = [path.rename(path.with_name(f"foreign-{uuid7(clock)}-{path.name}")) for path in foreign]
+        database = open_database(places, clock, None)
+        migrations.migrate(database, tables.OWNER, tables.MIGRATIONS, places)
+        token = secrets.token_hex(16)
+        with database.begin() as transaction:
+            transaction.connection.execute(tables.origin.insert().values(token=token))
+        database.close()
+        if aside:
+            audit.append("workspace", actor="kernel", details={"set_aside": [path.name for path in aside]})
+        private_folder(origin.parent)
+        write_atomic(origin, token.encode())
+
+
+def refuse_foreign(database: Database, origin: Path, places: Places) -> None:
+    """Raise WORKSPACE_CHANGED for a database that was not made by `arrive` here: git replaces files that it ignores."""
+    with database.read() as connection:
+        tokens = [row.token.encode() for row in connection.execute(sa.select(tables.origin))]
+    if not origin.exists() or tokens != [read_bytes(origin)]:
+        repair = "put the one that was made here back in its place; 'foreign-*' files beside it are those set aside"
+        fact = f"{places.database} is not the database that was made here for this workspace"
+        raise TrustRefused("WORKSPACE_CHANGED", fact, repair=repair)
+
+
 def hold(lock: Path) -> int:
-    """Take the lock that tells other processes that this one lives; the operating system frees it when it ends."""
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    """Take the lock that tells other processes that this one lives; the operating system frees it when it ends.
+
+    Raises WORKSPACE_READ_ONLY.
+    """
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise Unavailable("WORKSPACE_READ_ONLY", f"cannot lock {lock}: {error.strerror}") from error
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     return descriptor

@@ -84,10 +84,10 @@ def _startup_code() -> Iterator[Path]:
 
 
 def _workspace(context: Context) -> Iterator[CheckFinding]:
-    if not context.inside_workspace:
-        yield CheckFinding("workspace", NOTICE, "no workspace here", "", "cloned init --type personal")
-        return
     try:
+        if not context.inside_workspace:
+            yield CheckFinding("workspace", NOTICE, "no workspace here", "", "cloned init --type personal")
+            return
         context.workspace  # noqa: B018 - opening it is the first check
     except ClonedError as error:
         yield CheckFinding("workspace", PROBLEM, error.fact, error.spec.title, error.repair)
@@ -108,7 +108,12 @@ def _opened(context: Context) -> Iterator[CheckFinding]:
             yield CheckFinding(name, OK, check())
         except ClonedError as error:
             yield CheckFinding(name, PROBLEM, error.fact, error.spec.title, error.repair)
-    for verdict in workspace.verdicts():
+    try:
+        verdicts, findings = workspace.verdicts(), workspace.plugin_checks()
+    except ClonedError as error:
+        yield CheckFinding("plugins.verdicts", PROBLEM, error.fact, error.spec.title, error.repair)
+        verdicts, findings = (), []
+    for verdict in verdicts:
         if verdict.state == "refused":
             yield CheckFinding(
                 f"plugin.{verdict.plugin_id}", PROBLEM, f"{verdict.error_id}: {verdict.reason}",
@@ -120,7 +125,7 @@ def _opened(context: Context) -> Iterator[CheckFinding]:
             )
         elif verdict.state == "enabled":
             yield CheckFinding(f"plugin.{verdict.plugin_id}", OK, "verified")
-    yield from workspace.plugin_checks()
+    yield from findings
     yield from _recovered(context)
     yield _disk(workspace.places.root)
 

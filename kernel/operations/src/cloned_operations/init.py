@@ -34,6 +34,10 @@ def _init(context: Context, wanted: InitInput) -> Made:
     if root.exists() and not root.is_dir():
         raise UserMistake("USAGE", f"{root} is not a folder")
     name = wanted.name or root.name or "workspace"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserMistake("USAGE", f"cannot make {root}: {error.strerror}") from error
     places = Workspace.create(
         root, context.user, name=name, type_=wanted.type, actor=context.actor, clock=context.clock
     )

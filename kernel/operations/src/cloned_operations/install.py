@@ -62,9 +62,11 @@ def _install(context: Context, wanted: InstallInput) -> Installed:
         with _stored(workspace, release, signature) as kept:
             proposed = _proposed(release, found, enable=wanted.enable)
             _refuse_unfitting(workspace, release.plugin_id, proposed)
-            facts = [*_what(release, found), *(consent_facts(release.manifest) if wanted.enable else [])]
+            # A release that takes the place of an enabled one takes part at once, so it is consented to likewise.
+            enabled = registry.entry_of(proposed.registry, release.plugin_id).enabled
+            facts = [*_what(release, found), *(consent_facts(release.manifest) if enabled else [])]
             if not wanted.dry_run:
-                doing = "install and enable" if wanted.enable else "install"
+                doing = "install and enable" if enabled else "install"
                 context.operator.confirm(f"{doing} {release.plugin_id} {release.version}", facts)
                 kept.append(release)
     except TrustRefused as refusal:
@@ -75,7 +77,7 @@ def _install(context: Context, wanted: InstallInput) -> Installed:
         _carry_out(context, workspace, release, proposed)
     return Installed(
         release.plugin_id, release.version, release.publisher_id, release.keyid, release.wheel_sha256,
-        wanted.enable, wanted.dry_run, facts if wanted.dry_run else [],
+        enabled, wanted.dry_run, facts if wanted.dry_run else [],
     )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def _apply(context: Context, wanted: ApplyInput) -> Applied:
     ref = found.config.policy_pack_ref
     if wanted.pack is None and ref is None:
         raise UserMistake("POLICY_UNKNOWN", "no pack is in force; name one of those that 'cloned policy show' lists")
-    source = _source(workspace.policy_packs(), wanted.pack or str(ref).partition(":")[2])
+    source = _source(workspace.policy_packs(), wanted.pack or str(ref))
     new_ref = f"{source.plugin_id}:{source.id}"
     policy = resolve_policy(source, found.based_on.files.get(standing.overlay_name(new_ref)))
     if policy.pack.workspace_type != found.config.type:
@@ -66,7 +66,7 @@ def _apply(context: Context, wanted: ApplyInput) -> Applied:
             "POLICY_TYPE", f"{source.id} is for {policy.pack.workspace_type} workspaces, this is {found.config.type}"
         )
     differing = [changed.file for changed in found.based_on.differences]
-    others = [name for name in differing if not name.startswith("policy/")]
+    others = [name for name in differing if name != standing.overlay_name(new_ref)]
     if others:
         raise UserMistake(
             "FILE_INVALID", f"{', '.join(others)} changed too", repair="look at them first: 'cloned plugin sync'"
@@ -82,10 +82,13 @@ def _apply(context: Context, wanted: ApplyInput) -> Applied:
 
 
 def _source(sources: list[PolicyPackSource], pack: str) -> PolicyPackSource:
-    for source in sources:
-        if source.id == pack:
-            return source
-    raise UserMistake("POLICY_UNKNOWN", f"no enabled plugin ships the policy pack {pack!r}")
+    found = [source for source in sources if pack in (source.id, f"{source.plugin_id}:{source.id}")]
+    if len(found) > 1:
+        who = " or ".join(f"{source.plugin_id}:{source.id}" for source in found)
+        raise UserMistake("POLICY_UNKNOWN", f"several plugins ship the policy pack {pack!r}", repair=f"say {who}")
+    if not found:
+        raise UserMistake("POLICY_UNKNOWN", f"no enabled plugin ships the policy pack {pack!r}")
+    return found[0]
 
 
 def _facts(policy: Policy, source: PolicyPackSource) -> list[str]:
@@ -101,11 +104,21 @@ def _facts(policy: Policy, source: PolicyPackSource) -> list[str]:
     facts += [
         f"denied    {pattern} ({layer})" for layer, pattern in [*policy.denied_tools(), *policy.denied_capabilities()]
     ]
-    reach = [pattern for _, rules in policy.egress_layers("", "") for pattern in rules]
-    facts.append(f"network   {', '.join(reach) if reach else 'nothing is reachable'}")
+    facts += _reach(policy) or ["network   nothing is reachable"]
     if policy.overlay:
         facts.append("overlay   " + msgspec.json.encode(policy.overlay.model_dump(exclude_defaults=True)).decode())
     return facts
+
+
+def _reach(policy: Policy) -> list[str]:
+    lists = [layer.allowlists for layer in (policy.overlay, policy.pack) if layer is not None]
+    whose = [
+        (who, hosts)
+        for allow in lists
+        for who, hosts in (*allow.egress_by_tool.items(), *allow.egress_by_connector.items())
+    ]
+    every = [("every tool", allow.egress_domains) for allow in lists]
+    return [f"network   {who}: {', '.join(hosts)}" for who, hosts in (*whose, *every) if hosts]
 
 
 SHOW = Operation("policy.show", "The policy in force, and the packs that could be", "read", Nothing, Shown, _show)

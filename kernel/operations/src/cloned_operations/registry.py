@@ -67,7 +67,10 @@ def folder_grant(text: str, start: Path) -> tuple[str, Path]:
     """NAME=PATH as (name, absolute path). Raises UserMistake USAGE, FOLDER_UNSAFE."""
     if (found := _FOLDER.fullmatch(text)) is None:
         raise UserMistake("USAGE", f"{text!r} is not NAME=PATH, e.g. docs=./docs")
-    place = (start / Path(found[2]).expanduser()).resolve()
+    try:
+        place = (start / Path(found[2]).expanduser()).resolve()
+    except RuntimeError as error:  # no such user, or links that lead in a circle
+        raise UserMistake("FOLDER_UNSAFE", f"{found[2]} is not a folder: {error}") from error
     if not place.is_dir():
         raise UserMistake("FOLDER_UNSAFE", f"{place} is not a folder")
     return found[1], place

@@ -1,11 +1,14 @@
 """The operation by which a person looks at what changed in a workspace's files, and accepts it."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from cloned_operations.context import Context
 from cloned_sdk.host import Operation
+from cloned_storage.accepted import Proposed
+from cloned_storage.standing import Standing
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -19,16 +22,28 @@ class Synced(msgspec.Struct, frozen=True):
     refused: list[dict[str, Any]]
 
 
+def _relocked(found: Standing) -> Proposed:
+    """The files as they would stand: the lock repeats the grants that a person wrote into registry.yaml."""
+    granted = {entry.id: entry.grants for entry in found.registry.plugins}
+    entries = [entry.model_copy(update={"grants": granted.get(entry.id, entry.grants)}) for entry in found.lock.plugins]
+    if entries == found.lock.plugins:
+        return found.based_on
+    lock = found.lock.model_copy(update={"plugins": entries}).model_dump_json(indent=1).encode() + b"\n"
+    return replace(found.based_on, files={**found.based_on.files, "plugins.lock.json": lock})
+
+
 def _sync(context: Context, _: Nothing) -> Synced:
     workspace = context.workspace
     # A file that does not fit its schema is refused here, before anybody is asked to accept it.
-    proposed = workspace.proposed().based_on
-    names = [changed.file for changed in proposed.differences]
+    found = workspace.proposed()
+    wanted = _relocked(found)
+    differences = wanted.differences
+    names = [changed.file for changed in differences]
     if names:
-        facts = [line for changed in proposed.differences for line in changed.lines]
+        facts = [line for changed in differences for line in changed.lines]
         context.operator.confirm(f"accept the changes in {', '.join(names)}", facts)
-        files = {workspace.places.home / name: proposed.files.get(name) for name in names}
-        workspace.change("workspace", context.actor, {"accepted": names}, files, based_on=proposed)
+        files = {workspace.places.home / name: wanted.files.get(name) for name in names}
+        workspace.change("workspace", context.actor, {"accepted": names}, files, based_on=found.based_on)
         workspace.index_commands()
     refused = [
         {"id": found.plugin_id, "error_id": found.error_id, "reason": found.reason}

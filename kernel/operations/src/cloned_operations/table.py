@@ -3,7 +3,7 @@
 import importlib
 
 from cloned_operations.context import Context
-from cloned_schemas.errors import UserMistake, error_for
+from cloned_schemas.errors import UserMistake, error_for, registry
 from cloned_sdk.host import Operation, Refused
 
 OWN = {
@@ -68,4 +68,6 @@ def run(operation_id: str, inputs: object, context: Context) -> object:
     try:
         return operation.handler(context, typed)
     except Refused as refusal:
-        raise error_for(refusal.error_id, refusal.fact, repair=refusal.repair, details=refusal.details) from refusal
+        known = refusal.error_id in registry()
+        error_id = refusal.error_id if known else "PLUGIN_RAISED"
+        raise error_for(error_id, refusal.fact, repair=refusal.repair, details=refusal.details) from refusal

@@ -1,5 +1,6 @@
 """Operations on trust: whose signatures this user accepts, for what, and what is no longer trusted."""
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ from cloned_schemas.errors import UserMistake, error_for
 from cloned_schemas.trust import Publisher, Revocation, Revocations
 from cloned_sdk.host import Operation
 from cloned_storage import standing
-from cloned_storage.files import read_bytes, validate, write_atomic
+from cloned_storage.files import locked, read_bytes, validate, write_atomic
 from cloned_storage.layout import UserPlaces, private_folder
 from cloned_trust import strictjson
 from cloned_trust.publishers import key_set
@@ -63,6 +64,14 @@ class Done(msgspec.Struct, frozen=True):
     done: str
 
 
+_KEY_OR_DIGEST = re.compile(r"[0-9a-f]{64}")
+_FORMS = {
+    "publisher": (re.compile(r"[a-z0-9]+(-[a-z0-9]+)*"), "a publisher's id"),
+    "key": (_KEY_OR_DIGEST, "a whole key id"),
+    "release": (_KEY_OR_DIGEST, "a whole wheel digest"),
+}
+
+
 def read_publisher(path: Path) -> Publisher:
     """A publisher's record from a hostile file: strict JSON, its schema, no weak or repeated key."""
     data = read_bytes(path)
@@ -75,16 +84,17 @@ def read_publisher(path: Path) -> Publisher:
 
 
 def _add(context: Context, wanted: AddInput) -> Done:
-    publisher = read_publisher(Path(wanted.file))
+    publisher = read_publisher(context.start / wanted.file)
     executions = sorted({*publisher.executions, "kernel"} if wanted.kernel else {*publisher.executions} - {"kernel"})
     publisher = publisher.model_copy(update={"executions": executions})
     context.operator.confirm(
         f"trust publisher {publisher.publisher_id} for your user account",
         [*_replaced(context, publisher), *_meaning(publisher)],
     )
+    # What widens is on record before it counts; what narrows, below, counts even where no record can be written.
+    _audit(context, {"added": publisher.publisher_id, "keys": [key.keyid for key in publisher.keys], "for": executions})
     path = private_folder(context.user.publishers) / f"{publisher.publisher_id}.json"
     write_atomic(path, publisher.model_dump_json(indent=1).encode() + b"\n", 0o600)
-    _audit(context, {"added": publisher.publisher_id, "keys": [key.keyid for key in publisher.keys], "for": executions})
     return Done(publisher.publisher_id, "trusted for " + ", ".join(executions))
 
 
@@ -157,6 +167,11 @@ def _remove(context: Context, wanted: IdInput) -> Done:
 
 
 def _revoke(context: Context, wanted: RevokeInput) -> Done:
+    form, what = _FORMS[wanted.scope]
+    if not form.fullmatch(wanted.id):  # a revocation of something that cannot exist would only look like one
+        raise UserMistake(
+            "USAGE", f"{wanted.id!r} is not {what}", repair="take it whole from 'cloned trust show' or the lock"
+        )
     facts = [
         f"reason: {wanted.reason}",
         "what it covers is refused at install and at every start, in every workspace of yours",
@@ -164,10 +179,10 @@ def _revoke(context: Context, wanted: RevokeInput) -> Done:
     context.operator.confirm(f"revoke {wanted.scope} {wanted.id}", facts)
     action: Literal["block-load", "block-install"] = "block-install" if wanted.reason == "yanked" else "block-load"
     entry = Revocation(scope=wanted.scope, id=wanted.id, reason=wanted.reason, action=action)
-    kept = standing.revocations(context.user)
-    grown = Revocations(seq=kept.seq + 1, entries=[*kept.entries, entry])
-    private_folder(context.user.config)
-    write_atomic(context.user.revocations, grown.model_dump_json(indent=1).encode() + b"\n", 0o600)
+    with locked(private_folder(context.user.config) / "revocations.lock"):
+        kept = standing.revocations(context.user)
+        grown = Revocations(seq=kept.seq + 1, entries=[*kept.entries, entry])
+        write_atomic(context.user.revocations, grown.model_dump_json(indent=1).encode() + b"\n", 0o600)
     _audit(context, {"revoked": wanted.scope, "id": wanted.id, "reason": wanted.reason})
     return Done(wanted.id, "revoked")
 

@@ -90,7 +90,10 @@ def find_workspace(start: Path, explicit: Path | None, env: Mapping[str, str]) -
     Raises WORKSPACE_MISSING, and what `Places.admit` refuses.
     """
     named = explicit or (Path(env["CLONED_WORKSPACE"]) if env.get("CLONED_WORKSPACE") else None)
-    root = (start / named).resolve() if named else _search(start.resolve(), env)
+    try:
+        root = (start / named).resolve() if named else _search(start.resolve(), env)
+    except (OSError, RuntimeError) as error:  # a place that may not be looked at, links that lead in a circle
+        raise UserMistake("WORKSPACE_MISSING", f"cannot look for {FOLDER} in {named or start}: {error}") from error
     if root is None or not os.path.lexists(root / FOLDER):
         raise UserMistake("WORKSPACE_MISSING", f"there is no {FOLDER} in {root or f'{start} or above'}")
     places = Places(root)

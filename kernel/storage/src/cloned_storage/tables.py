@@ -16,6 +16,9 @@ generation = sa.Table(
 )
 """One row, bumped in the transaction of anything in the database that a verdict depends on."""
 
+origin = sa.Table("origin", metadata, sa.Column("token", sa.String(32), primary_key=True))
+"""One row, noted in the user's state as well: so a database is known to have been made here."""
+
 calls = sa.Table(
     "calls",
     metadata,

@@ -1,10 +1,12 @@
 """Approvals: an append-only, hash-chained record of requests, decisions and uses.
 
 A decision covers exactly its scope: one caller, one tool and version, one payload, one set of matched rules; a change
-to any of them asks again. Functions work inside a transaction that the caller owns.
+to any of them asks again. Functions work inside a transaction that the caller owns. A decision carries a seal made with
+a key of the user's own, for whoever can write the database is not thereby the person who decides.
 """
 
 import hashlib
+import hmac
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -125,14 +127,34 @@ def open_request(
     return get(connection, request_id, now)
 
 
-def decide(connection: sa.Connection, clock: Clock, request_id: str, actor: str, verdict: str, reason: str) -> Approval:
-    """Append a decision (`approve` or `deny`) on a pending request. Raises UserMistake APPROVAL_DECIDED otherwise."""
+def decide(
+    connection: sa.Connection, clock: Clock, request_id: str, actor: str, verdict: str, reason: str, key: bytes
+) -> Approval:
+    """Append a decision (`approve` or `deny`) on a pending request, sealed with `key`.
+
+    Raises UserMistake APPROVAL_DECIDED for a request that is not pending.
+    """
     approval = get(connection, request_id, clock.now())
     if approval.state != "pending":
         raise UserMistake("APPROVAL_DECIDED", f"request {request_id} is {approval.state} already")
     body = {"verdict": verdict, "reason": reason, "uses": 1 if verdict == "approve" else 0}
-    append(connection, clock, "decision", request_id, approval.scope, actor, body)
+    sealed = body | {"seal": _seal(approval, {"actor": actor, **body}, key)}
+    append(connection, clock, "decision", request_id, approval.scope, actor, sealed)
     return get(connection, request_id, clock.now())
+
+
+def refuse_forged(approval: Approval, key: bytes) -> None:
+    """Raise TrustRefused APPROVALS_CHANGED for a decision that no person made here: its seal is not by this key."""
+    for decision in approval.decisions:
+        if not hmac.compare_digest(str(decision.get("seal")).encode(), _seal(approval, decision, key).encode()):
+            fact = f"the decision on request {approval.request_id} was not made with 'cloned approvals'"
+            raise TrustRefused("APPROVALS_CHANGED", fact)
+
+
+def _seal(approval: Approval, decision: Mapping[str, Any], key: bytes) -> str:
+    said = [decision["actor"], decision["verdict"], decision["uses"]]
+    about = [approval.request_id, approval.scope, approval.expires_at]
+    return hmac.new(key, DOMAIN + encode_sorted([*about, *said]), hashlib.sha256).hexdigest()
 
 
 def use(connection: sa.Connection, clock: Clock, approval: Approval, call_id: str, actor: str) -> None:
@@ -159,6 +181,18 @@ def append(
         "body": encode_sorted(dict(body)).decode(), "prev_hash": found.this_hash if found else ZERO,
     }  # fmt: skip
     connection.execute(rows.insert().values(**row, this_hash=_digest(row)))
+
+
+def legible(value: Any) -> Any:
+    """A JSON value in which every character that a reader would not see stands as its number: it would run, too."""
+    match value:
+        case str():
+            return "".join(c if c.isprintable() or c in "\n\t" else f"<U+{ord(c):04X}>" for c in value)
+        case list():
+            return [legible(item) for item in value]
+        case dict():
+            return {legible(key): legible(item) for key, item in value.items()}
+    return value
 
 
 def _digest(row: Mapping[str, Any]) -> str:

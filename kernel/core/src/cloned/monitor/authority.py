@@ -104,6 +104,10 @@ class AuthoritySource:
         with self._turn:
             self._kept = None
 
+    def holds(self, authority: Authority) -> bool:
+        """Whether nothing that a reading was made from moved since."""
+        return authority.fingerprint == self._accepted.fingerprint()
+
     def standing(self) -> Standing:
         """What was accepted, whatever the files say now, with the plugins judged on it: for reading, not for calls."""
         with self._turn:

@@ -4,6 +4,7 @@ Every function works inside a transaction that its caller owns; the database's o
 unit, so that processes need no agreement beyond it.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from cloned.monitor.records import Reservation
-from cloned_schemas.errors import PolicyDenied
+from cloned_schemas.errors import PolicyDenied, UserMistake
 from cloned_schemas.policy import BudgetRule
 from cloned_schemas.tool import Cost
 from cloned_sdk.host import JsonObject
@@ -19,6 +20,7 @@ from cloned_storage.clock import timestamp
 from cloned_storage.tables import budget_windows as windows
 
 UNCAPPED = "month"
+_MOST = 1 << 40  # far from where the database's sums would leave the whole numbers
 
 # Built once: making a statement costs ten times what running it does.
 _HERE = sa.and_(*(windows.c[name] == sa.bindparam(f"its_{name}") for name in ("category", "period", "starts_at")))
@@ -60,7 +62,10 @@ def window(period: str, now: datetime) -> tuple[datetime, datetime]:
 
 
 def estimate(cost: Cost | None, inputs: JsonObject) -> dict[str, int]:
-    """What one call takes, by category. `per` points at a list to count or at a whole number; else it is one unit."""
+    """What one call takes, by category. `per` points at a list to count or at a number; else it is one unit.
+
+    Raises UserMistake INPUT_INVALID for more than could be counted.
+    """
     if cost is None:
         return {}
     if cost.estimator != "per-unit" or cost.per is None:
@@ -68,8 +73,11 @@ def estimate(cost: Cost | None, inputs: JsonObject) -> dict[str, int]:
     value: object = inputs
     for part in cost.per.strip("/").split("/"):
         value = value.get(part) if isinstance(value, dict) else None
-    count = len(value) if isinstance(value, list) else value if isinstance(value, int) and value > 0 else 1
-    return {cost.category: cost.amount * count}
+    number = len(value) if isinstance(value, list) else value if isinstance(value, int | float) else 0
+    amount = cost.amount * max(1, math.ceil(number))  # JSON's 5.0 is the whole number 5, to a schema as well
+    if amount > _MOST:
+        raise UserMistake("INPUT_INVALID", f"{amount} of {cost.category} are more than one call can take")
+    return {cost.category: amount}
 
 
 def reserve(

@@ -7,7 +7,7 @@ intent durable in the audit, and that alone licenses step 9. Every path ends in 
 import sys
 from dataclasses import dataclass, replace
 
-from cloned.monitor import budgets, guard, policy, validation
+from cloned.monitor import approvals, budgets, guard, policy, validation
 from cloned.monitor.approvals import Approval
 from cloned.monitor.authority import AuthoritySource, egress_rules
 from cloned.monitor.dispatch import Dispatcher
@@ -31,6 +31,7 @@ from cloned_storage.redaction import Redactor
 
 MAX_CORRELATION = 200
 MAX_TOOL_ID = 160
+MAX_FLAGS, MAX_PLACE = 100, 300
 
 
 def step(name: str) -> None:
@@ -106,7 +107,8 @@ class Monitor:
         shown = self._shown(judged) if judged.approval_rules else {}
         with self.database.begin() as transaction:
             generation = self.database.generation(transaction.connection)
-            moved = generation != judged.authority.generation
+            # People's decisions outside this database (a revocation, a change cut off) move the fingerprint alone.
+            moved = generation != judged.authority.generation or not self.authority.holds(judged.authority)
             answer = None if moved else self.ledger.authorize(transaction, judged, shown, self.audit.size())
         if answer is None:  # what is in force changed between judging and now
             self.authority.moved()
@@ -121,24 +123,28 @@ class Monitor:
         step("call.intent")
 
     def _receive(self, authorized: Authorized, answer: Result) -> Result:
-        if answer.output is None:
-            return replace(answer, message=self.redactor.text(answer.message or ""))
         offered = authorized.judged.offered
-        try:
-            validation.check_output(offered.output, answer.output, offered.tool.id)
-        except PluginFault as error:
-            return error_result(error, ambiguous=offered.tool.effect != "read", counted=True)
-        guarded = guard.inspect(answer.output) if offered.tool.untrusted_output else None
-        output = guarded.value if guarded else answer.output
-        rules = _rules(offered, "outputs")
-        return replace(answer, output=self.redactor.value(output, rules), flags=guarded.flags if guarded else ())
+        if answer.output is not None:
+            try:
+                validation.check_output(offered.output, answer.output, offered.tool.id)
+            except PluginFault as error:
+                answer = error_result(error, ambiguous=offered.tool.effect != "read", counted=True)
+        said = answer.message or "" if answer.output is None else answer.output  # an error's words are the tool's too
+        guarded = guard.inspect(said) if offered.tool.untrusted_output else guard.Guarded(said, ())
+        if answer.output is None:
+            return replace(answer, message=self.redactor.text(guarded.value), flags=guarded.flags)
+        return replace(
+            answer, output=self.redactor.value(guarded.value, _rules(offered, "outputs")), flags=guarded.flags
+        )
 
     def _settle(self, authorized: Authorized, result: Result) -> CallOutcome:
         judged = authorized.judged
+        self.ledger.untold.add(judged.call_id)
         with self.database.begin() as transaction:
             self.ledger.settle(transaction, authorized, result)
         step("call.settled")
         self.audit.append("outcome", **self._told(judged), **outcome_fields(result, judged.offered.plugin is None))
+        self.ledger.untold.discard(judged.call_id)
         step("call.outcome")
         return CallOutcome(
             judged.call_id, result.outcome, result.output, result.error_id, result.message, flags=result.flags,
@@ -171,7 +177,8 @@ class Monitor:
         return CallOutcome(call_id, outcome, None, refusal.id, reason)
 
     def _shown(self, judged: Judged) -> JsonObject:
-        shown: JsonObject = self.redactor.value(judged.request.inputs, _rules(judged.offered, "inputs"))
+        inputs = approvals.legible(judged.request.inputs)
+        shown: JsonObject = self.redactor.value(inputs, _rules(judged.offered, "inputs"))
         return shown
 
     def _told(self, judged: Judged) -> JsonObject:
@@ -187,9 +194,12 @@ class Monitor:
 def outcome_fields(result: Result, by_kernel: bool) -> JsonObject:
     """What the audit says of how a call ended. Only the kernel's own tools can speak of an artifact's manifest."""
     manifest = (result.output or {}).get("manifest_sha256") if by_kernel else None
+    flags = [
+        [name, place[:MAX_PLACE]] for name, place in result.flags[:MAX_FLAGS]
+    ]  # a flood must still fit in an entry
     return {
         "outcome": result.outcome, "error_id": result.error_id, "output_hash": output_digest(result.output),
-        "artifact_manifest_hash": manifest, "details": {"flags": [list(f) for f in result.flags]},
+        "artifact_manifest_hash": manifest, "details": {"flags": flags, "flags_found": len(result.flags)},
     }  # fmt: skip
 
 

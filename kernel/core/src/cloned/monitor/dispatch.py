@@ -10,7 +10,7 @@ from pathlib import Path
 from cloned.host.plugins import PluginHost, VerifiedPlugin
 from cloned.monitor.ledger import error_result
 from cloned.monitor.records import Authorized, Result, plain_json
-from cloned_schemas.errors import ClonedError, PluginFault, error_for
+from cloned_schemas.errors import ClonedError, PluginFault, Unavailable, error_for
 from cloned_sdk import ToolError
 from cloned_sdk.host import InProcessTool, JsonObject, Refused, ToolContext
 from cloned_workers.pool import WorkerPool, WorkerSpec
@@ -53,6 +53,9 @@ class Dispatcher:
         judged = authorized.judged
         tool_id = judged.offered.tool.id
         offered = [tool for _, tools in self.plugins.ask("cloned_tools", plugin_id=plugin.id) for tool in tools]
+        if self.plugins.plugin(plugin.id) != plugin:  # what was authorized is this release with these grants
+            fact = f"{plugin.id} was changed while {tool_id} was being authorized"
+            raise Unavailable("WORKSPACE_MOVED", fact, details={"sent": False})
         found = next((tool for tool in offered if isinstance(tool, InProcessTool) and tool.tool_id == tool_id), None)
         if found is None:
             raise PluginFault("PLUGIN_HOOK", f"{plugin.id} brings no handler for {tool_id}", details={"sent": False})
@@ -60,13 +63,20 @@ class Dispatcher:
         try:
             output: object = found.handler(judged.request.inputs, context)
         except Refused as refusal:
-            details = {"sent": False, **refusal.details}
-            raise error_for(refusal.error_id, refusal.fact, repair=refusal.repair, details=details) from refusal
+            raise _refused(refusal, plugin.id) from refusal
         except ToolError as error:
             raise PluginFault("TOOL_FAILED", f"{tool_id}: {error}") from error
         except (Exception, SystemExit) as error:  # the wall: whatever a plugin raises, the call ends in one record
             raise PluginFault("PLUGIN_RAISED", f"{plugin.id} raised {type(error).__name__} in {tool_id}") from error
         return _answered(output, tool_id)
+
+
+def _refused(refusal: Refused, plugin_id: str) -> ClonedError:
+    details = {"sent": False, **refusal.details}
+    try:
+        return error_for(refusal.error_id, refusal.fact, repair=refusal.repair, details=details)
+    except LookupError:
+        return PluginFault("PLUGIN_RAISED", f"{plugin_id} refused with the unknown id {refusal.error_id!r}")
 
 
 def _answered(output: object, tool_id: str) -> JsonObject:

@@ -1,6 +1,7 @@
 """Which hosts a call may reach. Pure: rules and hosts in, verdict out; nothing is resolved or connected here."""
 
 import ipaddress
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -8,6 +9,9 @@ from functools import cache
 import idna
 
 from cloned_schemas.errors import UserMistake
+
+
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ def normalise(host: str) -> str:
         name = idna.encode(bare, uts46=True, std3_rules=True).decode("ascii").lower()
     except idna.IDNAError as error:
         raise UserMistake("EGRESS_RULE", f"{host!r} is not a host name: {error}") from error
-    if name.rsplit(".", 1)[-1].isdigit():
+    if _NUMBER.fullmatch(name.rsplit(".", 1)[-1]):  # resolvers take 0x7f000001 and 127.1 for addresses
         raise UserMistake("EGRESS_RULE", f"{host!r} is neither a name nor an IP address")
     return name
 

@@ -5,7 +5,7 @@ The key of a repeat is (caller, tool id, correlation id). Functions work inside 
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -34,6 +34,7 @@ class Ledger:
 
     clock: Clock
     process_id: str
+    untold: set[str] = field(default_factory=set)  # calls whose outcome is not in the audit yet
 
     def authorize(
         self, transaction: WriteTransaction, judged: Judged, shown: JsonObject, audit_offset: int
@@ -146,7 +147,8 @@ def error_result(error: ClonedError, *, ambiguous: bool, counted: bool) -> Resul
     return Result(outcome, None, error.id, error.fact, (), counted)
 
 
-def finish_process(transaction: WriteTransaction, process_id: str) -> None:
-    """A process that ends in order leaves nothing to recover: every outcome of its settled calls is in the audit."""
-    mine = (calls.c.process_id == process_id, calls.c.state == "settled", calls.c.audited.is_(False))
-    transaction.connection.execute(calls.update().where(*mine).values(audited=True))
+def finish_process(transaction: WriteTransaction, ledger: Ledger) -> None:
+    """Leave to recovery only the settled calls whose outcome did not get into the audit."""
+    mine = (calls.c.process_id == ledger.process_id, calls.c.state == "settled", calls.c.audited.is_(False))
+    told = calls.c.call_id.not_in(sorted(ledger.untold))
+    transaction.connection.execute(calls.update().where(*mine, told).values(audited=True))

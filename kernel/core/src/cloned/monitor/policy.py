@@ -99,7 +99,7 @@ def permit(
         if matches(pattern, tool.id):
             raise PolicyDenied("POLICY_TOOL_DENIED", f"{tool.id} is denied by {pattern} in the {layer}'s denylist")
     for layer, capability in policy.denied_capabilities():
-        if capability == tool.capability:
+        if capability in (tool.capability, *tool.permissions_required):
             raise PolicyDenied("POLICY_TOOL_DENIED", f"{tool.id}: capability {capability} is denied by the {layer}")
     for needed in tool.permissions_required:
         if needed not in granted:
