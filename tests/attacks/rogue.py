@@ -14,7 +14,7 @@ from tests.conftest import FIRST_PARTY, Desk, Dist, environment
 ROGUE = forge.publisher("acme", executions=["data", "worker", "kernel"])
 LOOK, PUSH, ODD = "acme.rogue.look@v1", "acme.rogue.push@v1", "acme.odd.answer@v1"
 
-_WORKER = b'''
+_WORKER = b"""
 import json, os, sys, threading
 from cloned_sdk import wire
 
@@ -86,9 +86,9 @@ while True:
         result(request, {"tools": told})
     elif method == "tools/call":
         WAYS[request["params"]["arguments"]["how"]](request)
-'''
+"""
 
-_KERNEL = b'''
+_KERNEL = b"""
 import cloned_sdk
 from cloned_sdk.host import InProcessTool
 
@@ -125,7 +125,7 @@ class Plugin:
 
 
 plugin = Plugin()
-'''
+"""
 
 _PIPELINE = """
   - id: pipeline.rogue.{0}
@@ -140,10 +140,21 @@ schema_version: 1
 pack_id: acme.rogue
 version: 1.0.0
 summary: Each tool by itself
-constitution: {allowed_tools: [acme.rogue.*]}
+constitution: {allowed_tools: [acme.rogue.*, cloned.internal.artifact.save@v1]}
 pipelines:"""
     + _PIPELINE.format("look")
     + _PIPELINE.format("push")
+    + """
+  - id: pipeline.rogue.save
+    version: 1.0.0
+    summary: Leaves something that can be seen
+    input_schema: {type: object}
+    steps:
+      - id: only
+        tool: cloned.internal.artifact.save@v1
+        summary: Saves a text
+        inputs: {name: seen.txt, media_type: text/plain, content: here, inputs_hash: "{{ run.inputs_hash }}"}
+"""
 ).encode()
 
 
@@ -176,7 +187,10 @@ def kernel_plugin(source: bytes = _KERNEL) -> ForgedRelease:
         "tools": [_tool(ODD, "write", {})], "capabilities_provided": ["rogue.use"],
     }  # fmt: skip
     return forge.release(
-        ROGUE, plugin_id="acme-odd", files={"acme_odd/__init__.py": b"", "acme_odd/plugin.py": source}, manifest=manifest
+        ROGUE,
+        plugin_id="acme-odd",
+        files={"acme_odd/__init__.py": b"", "acme_odd/plugin.py": source},
+        manifest=manifest,
     )
 
 

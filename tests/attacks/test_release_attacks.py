@@ -333,12 +333,13 @@ def test_a_wheel_named_otherwise_than_its_manifest_is_refused(canary: Path, name
         "Metadata-Version: 2.4\nName: victim-weather\nVersion: 1.0.0\n",
         "Metadata-Version: 2.4\nName: acme-weather\nVersion: 9.0.0\n",
         "Metadata-Version: 2.4\nName: acme-weather\nName: victim\nVersion: 1.0.0\n",
+        "Metadata-Version: 2.4\nname: victim\nName: acme-weather\nVersion: 1.0.0\n",
         "Metadata-Version: 2.4\nName: acme-weather\n victim\nVersion: 1.0.0\n",
         "Metadata-Version: 2.4\nName: acme-weather\rName: victim\rVersion: 1.0.0\n",
         "Metadata-Version: 2.4\nName: acme-weather\n\nVersion: 1.0.0\n",
         "",
     ],
-    ids=["name", "version", "twice", "folded", "carriage-return", "in-the-body", "empty"],
+    ids=["name", "version", "twice", "twice-reversed", "folded", "carriage-return", "in-the-body", "empty"],
 )
 def test_metadata_that_installers_read_otherwise_is_refused(canary: Path, text: str) -> None:
     path = "acme_weather-1.0.0.dist-info/METADATA"

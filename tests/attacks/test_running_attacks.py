@@ -175,7 +175,7 @@ def test_d19_code_that_is_tampered_with_while_cloned_runs_is_not_loaded(
         assert called(workspace, ECHO, {"text": "x"})[0].outcome == "success"  # everything is verified by now
         tampered(probed, "acme_ledger/plugin.py", forge.canary_source(canary))
         refused, entries = called(workspace, APPEND, {"file": str(tmp_path / "ledger"), "line": "x"})
-        assert refused.outcome in {"blocked", "failure"}
+        assert (refused.outcome, refused.error_id) == ("blocked", "TREE_MISMATCH")
         assert "acme_ledger/plugin.py" in str(refused.message)
         assert [entry["kind"] for entry in entries] == ["intent", "outcome"]
         assert called(workspace, ECHO, {"text": "x"})[0].outcome == "success"

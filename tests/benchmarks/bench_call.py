@@ -9,7 +9,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from time import perf_counter
@@ -56,8 +55,7 @@ def throughput(workspace: Workspace, callers: int, calls: int, target: int) -> N
     """Governed calls a second, and what the process counted of its own flushes meanwhile."""
     before = workspace.audit.flushes + workspace.database.commits
     begin, busy = perf_counter(), os.times()
-    with ThreadPoolExecutor(callers) as threads:
-        list(threads.map(lambda _: govern(workspace), range(calls)))
+    scene.concurrently(callers, calls, lambda: govern(workspace))
     taken, worked = perf_counter() - begin, os.times()
     flushes = workspace.audit.flushes + workspace.database.commits - before
     cpu = (worked.user + worked.system - busy.user - busy.system) * 1000 / calls

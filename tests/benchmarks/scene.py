@@ -5,7 +5,8 @@ Everything lies in a folder that the caller gives and removes; nothing of the us
 
 import os
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,24 @@ def interleaved(rounds: int, *ways: Callable[[], float]) -> list[list[float]]:
         for way, times in zip(ways, taken, strict=True):
             times.append(way())
     return taken
+
+
+def concurrently(callers: int, times: int, work: Callable[[], object]) -> None:
+    """Do the work so many times in all, in that many threads at once."""
+    with ThreadPoolExecutor(callers) as threads:
+        shares = [threads.submit(_repeat, times // callers, work) for _ in range(callers)]
+        for share in shares:
+            share.result()
+
+
+def _repeat(times: int, work: Callable[[], object]) -> None:
+    for _ in range(times):
+        work()
+
+
+def middle(figures: Iterable[float]) -> float:
+    """The median."""
+    return statistics.median(figures)
 
 
 @contextmanager

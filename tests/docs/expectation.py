@@ -1,15 +1,15 @@
 """Compare what a command printed with what a page shows of it.
 
-`…` stands for anything (alone on a line: for any lines), runs of spaces are one, empty lines do not count. Ids, digests,
-times and codes differ from run to run: an id of the page stands for the id that was printed in its place, there and in
-every later command and output of the page.
+`…` stands for anything (alone on a line: for any lines), runs of spaces are one, empty lines do not count. Ids,
+digests, codes and times differ from run to run: an id of the page stands for the one that was printed in its place,
+there and in every later command and output of the page.
 """
 
 import re
 
 ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 HEX = r"[0-9a-f]{12,64}"
-TIME = r"\d{4}-\d\d-\d\dT[\d:.]+Z"
+TIME = r"\d{4}-\d\d-\d\d[T ][\d:.]+Z?"
 CODE = r"Type \d{4} to agree: \d{4}"
 TOKEN = re.compile(rf"(?P<time>{TIME})|(?P<code>{CODE})|(?P<id>{ID})|(?P<hex>\b{HEX}\b)|(?P<any> ?… ?)")
 

@@ -56,6 +56,15 @@ class Account:
                 shutil.copy(source, place)
         return Memory()
 
+    def open_after(self, page: str) -> Shell:
+        """A shell where a page ends, to go on from there by hand."""
+        self._start(page)
+        return Shell(self.home, self._environment())
+
+    def shown(self, printed: str) -> str:
+        """What was printed, with this reader's home and name as the pages show them."""
+        return printed.replace(str(self.home), HOME_SHOWN).replace(f":{getpass.getuser()}", f":{USER_SHOWN}")
+
     def _carry_out(self, page: str, todo: list[Typed | Written], memory: Memory) -> int:
         shell = Shell(self.home, self._environment())
         try:
@@ -70,7 +79,7 @@ class Account:
 
     def _type(self, place: str, shell: Shell, step: Typed, memory: Memory, *, may_fail: bool) -> None:
         code, printed = shell.type(memory.real(step.command).replace(HOME_SHOWN, str(self.home)))
-        shown = printed.replace(str(self.home), HOME_SHOWN).replace(f":{getpass.getuser()}", f":{USER_SHOWN}")
+        shown = self.shown(printed)
         told = f"{place}\n$ {step.command}\n{shown}"
         assert code == 0 or may_fail, f"{told}\nended with {code}"
         if step.expected is not None:

@@ -5,11 +5,11 @@ Waits for the prompt and for nothing else; knows no page and judges no output.
 
 import fcntl
 import os
-import pty
 import re
 import select
 import signal
 import struct
+import subprocess
 import termios
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,14 +27,15 @@ class Shell:
 
     def __init__(self, folder: Path, env: Mapping[str, str]) -> None:
         inside = {**env, "PS1": "\\036$?\\036", "PS2": "", "PS0": "", "TERM": "xterm"}
-        self.process, self.terminal = pty.fork()
-        if self.process == 0:
-            os.chdir(folder)
-            os.execve("/bin/bash", ["bash", "--noprofile", "--norc", "--noediting", "-i"], inside)
-        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
-        quiet = termios.tcgetattr(self.terminal)
+        self.terminal, theirs = os.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+        quiet = termios.tcgetattr(theirs)
         quiet[3] &= ~termios.ECHO
-        termios.tcsetattr(self.terminal, termios.TCSANOW, quiet)
+        termios.tcsetattr(theirs, termios.TCSANOW, quiet)
+        # setsid makes the terminal the controlling one, which is where a person is asked.
+        bash = ["setsid", "--ctty", "bash", "--noprofile", "--norc", "--noediting", "-i"]
+        self.process = subprocess.Popen(bash, cwd=folder, env=inside, stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
         self._until_prompt()
 
     def type(self, command: str) -> tuple[int, str]:
@@ -44,9 +45,9 @@ class Shell:
 
     def close(self) -> None:
         """End the shell and whatever still runs on its terminal."""
-        os.kill(self.process, signal.SIGHUP)  # bash passes it on to what it started
+        self.process.send_signal(signal.SIGHUP)  # bash passes it on to what it started
         os.close(self.terminal)
-        os.waitpid(self.process, 0)
+        self.process.wait(PATIENCE_SECONDS)
 
     def _until_prompt(self) -> tuple[int, str]:
         seen = b""

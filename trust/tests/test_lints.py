@@ -125,5 +125,7 @@ def test_what_a_finding_quotes_is_printable_and_short() -> None:
     finding = Finding("EXTRA_FILE", "a\x1b[2J\u202eb\n", "x" * 10_000)
     assert finding.subject == "a\\x1b[2J\\u202eb\\n"
     assert len(finding.detail) == 600
+    assert finding.detail.endswith("x...")
+    assert shown("C:\\x") == "C:\\x"
     assert len(shown("\x00" * 600)) == 600
     assert json.dumps(finding.subject).isascii()

@@ -91,6 +91,7 @@ def test_a_yanked_release_is_not_installed_and_goes_on_running() -> None:
     entry = {"scope": "release", "id": "1" * 64, "action": "block-install"}
     assert judged("install", **entry) == [("YANKED", "refuse")]
     assert judged("load", **entry) == [("YANKED", "notice")]
+    assert judged("install", **{**entry, "scope": "file-sha256", "id": "2" * 64}) == [("YANKED", "refuse")]
 
 
 def test_a_publisher_or_key_blocked_from_install_keeps_its_own_error() -> None:

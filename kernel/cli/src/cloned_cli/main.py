@@ -4,6 +4,7 @@ What a command does is imported when it runs; `cloned --help` imports neither th
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import click
 
 from cloned_cli import commands
 
+_COLUMNS = (80, 100)  # where nobody says how many there are, and at most
 EPILOG = "Start with 'cloned init --type personal', or see what is wrong with 'cloned doctor'."
 
 
@@ -26,7 +28,7 @@ def build(workspace: str | None) -> click.Group:
                 ["--workspace"], type=click.Path(), help="The workspace's folder; the nearest one if left out."
             )
         ],
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        context_settings={"help_option_names": ["-h", "--help"], "terminal_width": _width()},
     )
     built_in = json.loads(Path(__file__).with_name("commands.json").read_bytes())
     for row in [*built_in, *commands.of_plugins(workspace)]:
@@ -37,11 +39,30 @@ def build(workspace: str | None) -> click.Group:
 def main(arguments: list[str] | None = None) -> Any:
     """Run `cloned`. Ends the process with the exit codes of the contracts."""
     try:
+        _refuse_nowhere()
         given = sys.argv[1:] if arguments is None else arguments
         return build(_named(given)).main(args=given, prog_name="cloned")
     except BrokenPipeError:  # the reader of our output went away, e.g. `| head`
         sys.stderr.close()
         sys.exit(0)
+
+
+def _refuse_nowhere() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        click.echo("error USAGE: the folder that you are in was removed\n  → change to one that is there", err=True)
+        sys.exit(2)
+
+
+def _width() -> int:
+    """The columns that help may fill. Click would load every archive format of Python to find this out."""
+    given = os.environ.get("COLUMNS", "")
+    try:
+        columns = int(given) if given.isdigit() else os.get_terminal_size().columns
+    except OSError:  # no terminal
+        columns = _COLUMNS[0]
+    return max(min(columns, _COLUMNS[1]) - 2, 50)
 
 
 def _named(arguments: list[str]) -> str | None:

@@ -54,7 +54,8 @@ class Workspace:
     def __init__(self, places: Places, user: UserPlaces, clock: Clock) -> None:
         self.places, self.user, self.clock = places, user, clock
         self.config = standing.config(places)
-        self.redactor = Redactor(kept_salt(user.workspace_state(places.root, self.config.workspace_id)))
+        self._salt = kept_salt(user.workspace_state(places.root, self.config.workspace_id))
+        self.redactor = Redactor(self._salt)
         self.audit = AuditLog(places, clock, self.config.workspace_id, self.redactor)
         self.accepted = AcceptedStore(places, user, clock, self.config.workspace_id)
         origin = user.workspace_state(places.root, self.config.workspace_id) / "origin"
@@ -62,10 +63,7 @@ class Workspace:
             arrive(places, origin, clock, self.audit)
         self.accepted.recover(self._append_change, self._has_change)
         self.config = self._in_force()
-        self.database = open_database(places, clock, self.config.database_url)
-        migrations.check(self.database, tables.OWNER, tables.MIGRATIONS[-1].revision)
-        if self.config.database_url is None:
-            refuse_foreign(self.database, origin, places)
+        self.database = self._own_database(origin)
         self.store = Store(user.store)
         self.workers = WorkerPool()
         own = {artifacts.SAVE.id: offer(artifacts.SAVE)}
@@ -82,13 +80,24 @@ class Workspace:
             return standing.config(self.places).model_copy(update={"database_url": None})
         return validate(WorkspaceConfig, parse_yaml(found.files["config.yaml"], "config.yaml"), "config.yaml")
 
+    def _own_database(self, origin: Path) -> Database:
+        database = open_database(self.places, self.clock, self.config.database_url)
+        try:
+            migrations.check(database, tables.OWNER, tables.MIGRATIONS[-1].revision)
+            if self.config.database_url is None:
+                refuse_foreign(database, origin, self.places)
+        except ClonedError:
+            database.close()  # an open one would leave side files, to be read with whatever takes its place
+            raise
+        return database
+
     def _monitor(self) -> Monitor:
         keeper = artifacts.Keeper(self.places, self.clock, self.database)
         dispatcher = Dispatcher(
             self.plugins, self.workers, {artifacts.SAVE.id: keeper.save}, self.places.root,
             lambda plugin: worker_spec(plugin, self.plugins),
         )  # fmt: skip
-        ledger = Ledger(self.clock, self.process_id)
+        ledger = Ledger(self.clock, self.process_id, self._salt)
         return Monitor(self.clock, self.authority, self.database, ledger, self.audit, self.redactor, dispatcher)
 
     @classmethod
@@ -174,7 +183,7 @@ class Workspace:
         """Record a person's decision on a request; the audit has it before it counts."""
         with self.database.begin() as transaction:
             connection = transaction.connection
-            decided = approvals.decide(connection, self.clock, request_id, actor, verdict, reason)
+            decided = approvals.decide(connection, self.clock, request_id, actor, verdict, reason, self._salt)
             told = {"request_id": request_id, "verdict": verdict, "reason": reason, "tool_id": decided.body["tool_id"]}
             self.audit.append("decision", actor=actor, run_id=decided.run_id, details=told)
             transaction.publish("approval.decided", request_id, {"verdict": verdict})

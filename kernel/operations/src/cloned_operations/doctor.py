@@ -108,11 +108,17 @@ def _opened(context: Context) -> Iterator[CheckFinding]:
             yield CheckFinding(name, OK, check())
         except ClonedError as error:
             yield CheckFinding(name, PROBLEM, error.fact, error.spec.title, error.repair)
+    yield from _plugins(context)
+    yield from _recovered(context)
+    yield _disk(workspace.places.root)
+
+
+def _plugins(context: Context) -> Iterator[CheckFinding]:
     try:
-        verdicts, findings = workspace.verdicts(), workspace.plugin_checks()
+        verdicts, findings = context.workspace.verdicts(), context.workspace.plugin_checks()
     except ClonedError as error:
         yield CheckFinding("plugins.verdicts", PROBLEM, error.fact, error.spec.title, error.repair)
-        verdicts, findings = (), []
+        return
     for verdict in verdicts:
         if verdict.state == "refused":
             yield CheckFinding(
@@ -126,8 +132,6 @@ def _opened(context: Context) -> Iterator[CheckFinding]:
         elif verdict.state == "enabled":
             yield CheckFinding(f"plugin.{verdict.plugin_id}", OK, "verified")
     yield from findings
-    yield from _recovered(context)
-    yield _disk(workspace.places.root)
 
 
 def _accepted(context: Context) -> str:

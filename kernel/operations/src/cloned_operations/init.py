@@ -9,6 +9,7 @@ from cloned.workspace import Workspace
 from cloned_operations.context import Context
 from cloned_schemas.errors import UserMistake
 from cloned_sdk.host import Operation
+from cloned_storage.files import printable
 
 
 class InitInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,7 +34,7 @@ def _init(context: Context, wanted: InitInput) -> Made:
     root = (context.start / wanted.path).resolve()
     if root.exists() and not root.is_dir():
         raise UserMistake("USAGE", f"{root} is not a folder")
-    name = wanted.name or root.name or "workspace"
+    name = wanted.name or printable(root.name)[:300] or "workspace"  # a folder may be called anything
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -12,7 +12,7 @@ import msgspec
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
-from cloned.monitor.authority import offer
+from cloned.monitor.validation import refuse_unusable
 from cloned.workspace import Workspace
 from cloned_operations import registry
 from cloned_operations.consent import consent_facts
@@ -159,7 +159,7 @@ def _refuse_unfitting(workspace: Workspace, plugin_id: str, proposed: Standing) 
     if verdict.plugin is None:
         raise verdict.refusal()
     for tool in verdict.plugin.manifest.tools:
-        offer(tool, verdict.plugin)
+        refuse_unusable(tool)
 
 
 def _what(release: Release, found: Standing) -> list[str]:

@@ -8,7 +8,6 @@ import contextlib
 import os
 import secrets
 import sqlite3
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from cloned_schemas.errors import Unavailable, error_for
 from cloned_storage.clock import Clock, timestamp, uuid7
 from cloned_storage.tables import events
 from cloned_storage.tables import generation as generations
+from cloned_storage.writer import Writer
 
 BUSY_SECONDS = 30
 _SETTINGS = {"busy_timeout": BUSY_SECONDS * 1000, "foreign_keys": "on", "trusted_schema": "off"}
@@ -54,45 +54,34 @@ class WriteTransaction:
 
 
 class Database:
-    """One database, for every thread of this process. `commits` counts the write transactions that it made durable."""
+    """One database, for every thread of this process."""
 
     def __init__(self, url: str | sa.URL, clock: Clock) -> None:
         """Makes the file (0600) where there is none. Raises DATABASE_UNAVAILABLE for anything but a SQLite file."""
-        self.commits = 0
         self.clock = clock
         self._url = sa.make_url(url)
         if self._url.get_backend_name() != "sqlite" or not self._url.database or self._url.query:
             raise Unavailable("DATABASE_UNAVAILABLE", f"{self._url!r} is not a SQLite file, which alone is known here")
         self._path = Path(self._url.database)
         self._file = _created(self._path)
-        self._turn = threading.Lock()
-        self._writing: int | None = None
-        # One writing connection, kept open, for which threads queue without polling; readers get their own.
-        self._writer = _engine(self._url, "begin immediate", _WRITER, pool_size=1, max_overflow=0)
-        self._connection: sa.Connection | None = None
+        # One writing connection, for which threads queue without polling; readers get their own.
+        self._writer = Writer(_engine(self._url, "begin immediate", _WRITER, pool_size=1, max_overflow=0), BUSY_SECONDS)
         self._readers = _engine(self._url, "begin", _READER, pool_size=4, max_overflow=-1)
+
+    @property
+    def commits(self) -> int:
+        """How many write transactions this process made durable; threads that come together share one."""
+        return self._writer.commits
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[WriteTransaction]:
-        """A write transaction, alone in the database: durable when the block ends, undone when it raises.
+        """A write transaction, alone in the database: durable once the block has ended, undone when it raises.
 
         Raises DATABASE_BUSY after 30 s, DATABASE_UNAVAILABLE, DATABASE_SCHEMA; RuntimeError within another of
         this thread.
         """
-        if self._writing == threading.get_ident():
-            raise RuntimeError("a write transaction is open in this thread already")
-        if not self._turn.acquire(timeout=BUSY_SECONDS):
-            raise Unavailable("DATABASE_BUSY", f"a thread of this process holds {self._path} for too long")
-        try:
-            self._writing = threading.get_ident()
-            with self._border():
-                self._connection = self._connection or self._writer.connect()
-                with self._connection.begin():
-                    yield WriteTransaction(self._connection, self.clock)
-            self.commits += 1
-        finally:
-            self._writing = None
-            self._turn.release()
+        with self._border(), self._writer.work() as connection:
+            yield WriteTransaction(connection, self.clock)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -114,10 +103,7 @@ class Database:
 
     def close(self) -> None:
         """Close every connection that is not in use."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        self._writer.dispose()
+        self._writer.close()
         self._readers.dispose()
 
     @contextlib.contextmanager

@@ -13,6 +13,7 @@ import re
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,18 +21,20 @@ from urllib.parse import quote
 import msgspec
 
 from cloned_schemas.tool import RedactionRule
-from cloned_storage.files import read_bytes, write_atomic
+from cloned_storage.files import locked, read_bytes, write_atomic
 from cloned_storage.layout import private_folder
 
 _SOME, _HIGH, _LONG = 2.5, 4.0, 20  # bits a character that a password and a random text have; characters of the latter
 SHORTEST = 6  # bytes; a shorter value stands in too much ordinary text to be looked for
 
+_compiled = cache(re.compile)  # when a text first needs the pattern: most processes need none, and all take 35 ms
 
-def _formats(text: str) -> Iterator[tuple[str, re.Pattern[str]]]:
+
+def _formats(text: str) -> Iterator[tuple[str, str]]:
     """(the text that a token begins with, its pattern) of each line of token_formats.txt."""
     for prefix, rest in re.findall(r"^([^#\s]\S*) (.+)$", text, re.MULTILINE):
         start = re.escape(prefix)
-        yield prefix, re.compile(f"{start}(?<![A-Za-z0-9]{start}){rest}" if prefix[0].isalnum() else start + rest)
+        yield prefix, f"{start}(?<![A-Za-z0-9]{start}){rest}" if prefix[0].isalnum() else start + rest
 
 
 _FORMATS = tuple(_formats(Path(__file__).with_name("token_formats.txt").read_text()))
@@ -45,7 +48,7 @@ _ASSIGNS = (
 )
 
 
-def _assignments() -> Iterator[tuple[str, re.Pattern[str]]]:
+def _assignments() -> Iterator[tuple[str, str]]:
     """A pattern for each name in each way of writing it; words that only end like it are other words."""
     for name in _NAMES:
         for written, not_before in ((name, "[a-z]"), (name.title(), "[A-Z]"), (name.upper(), "[A-Z]")):
@@ -56,10 +59,7 @@ def _assignments() -> Iterator[tuple[str, re.Pattern[str]]]:
                 before = (
                     "(?:" + "|".join(f"(?<=(?i:{kind}){mid}{written})" for kind in _KEYS for mid in ("", "[_-]")) + ")"
                 )
-            yield (
-                written,
-                re.compile(f"(?P<name>{written}{before}(?i:[_-]?id)?){_ASSIGNS}"),
-            )
+            yield written, f"(?P<name>{written}{before}(?i:[_-]?id)?){_ASSIGNS}"
 
 
 _ASSIGNED = tuple(_assignments())
@@ -97,10 +97,15 @@ _BASE64_MARKS = tuple(
 
 
 def kept_salt(folder: Path) -> bytes:
-    """32 random bytes kept in a folder of the user's state: without them nobody can guess what was redacted."""
+    """32 random bytes kept in a folder of the user's state: without them nobody can guess what was redacted.
+
+    People's decisions are sealed with them, too, so two processes that come first must end up with the same.
+    """
     place = private_folder(folder) / "redaction.salt"
     if not place.exists():
-        write_atomic(place, secrets.token_bytes(32))
+        with locked(place.with_name("redaction.lock")):
+            if not place.exists():
+                write_atomic(place, secrets.token_bytes(32))
     return read_bytes(place, 64)
 
 
@@ -137,13 +142,13 @@ class Redactor:
         text = _PIECES.sub(self._if_known, text) if self._known else text
         for prefix, pattern in _FORMATS:
             if prefix in text:
-                text = pattern.sub(lambda found: self._mark("token", found[0].encode()), text)
+                text = _compiled(pattern).sub(lambda found: self._mark("token", found[0].encode()), text)
         if any(mark in text for mark in _BASE64_MARKS):
             text = _BASE64.sub(self._if_token_inside, text)
         text = _HEADER.sub(self._if_secret, text)
         for name, pattern in _ASSIGNED:
             if name in text:
-                text = pattern.sub(self._if_secret, text)
+                text = _compiled(pattern).sub(self._if_secret, text)
         return _URL.sub(self._if_secret, _SCHEME.sub(self._if_secret, text))
 
     def line(self, text: str, most: int = 1000) -> str:
@@ -214,7 +219,7 @@ class Redactor:
         if not any(mark in found[0] for mark in _BASE64_MARKS):
             return found[0]
         decoded = (base64.b64decode(run[start:][: (len(run) - start) // 4 * 4]).decode("latin-1") for start in range(4))
-        inside = any(prefix in text and form.search(text) for text in decoded for prefix, form in _FORMATS)
+        inside = any(prefix in text and _compiled(form).search(text) for text in decoded for prefix, form in _FORMATS)
         return self._mark("token", found[0].encode()) if inside else found[0]
 
     def _if_known(self, found: re.Match[str]) -> str:

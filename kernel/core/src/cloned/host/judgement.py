@@ -9,12 +9,8 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Literal
-
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from cloned.hookspecs import KERNEL_API
 from cloned_schemas.errors import ClonedError, PluginFault, TrustRefused, Unavailable, UserMistake, error_for
@@ -192,6 +188,8 @@ def _fits(wanted: str, version: str, plugin_id: str) -> bool:
     """Whether a version is the one wanted, or within the PEP 440 range wanted; `*` wants any."""
     if wanted in ("*", version):
         return True
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - 20 ms that only ranges pay
+
     try:
         return SpecifierSet(wanted).contains(version, prereleases=True)
     except InvalidSpecifier as error:
@@ -257,6 +255,10 @@ def _refuse_missing(manifest: Manifest) -> None:
 
 
 def _installed(line: str, plugin_id: str) -> bool:
+    from importlib import metadata  # noqa: PLC0415 - 25 ms that only plugins with requirements pay
+
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - with it
+
     try:
         wanted = Requirement(line)
     except InvalidRequirement as error:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cloned.host.plugins import Inputs, PluginHost, VerifiedPlugin
-from cloned.monitor import egress, policy, validation
+from cloned.monitor import egress, policy
 from cloned.monitor.policy import Policy
 from cloned.monitor.records import Authority, Offered
 from cloned_schemas.errors import ClonedError, PolicyDenied, UserMistake
@@ -27,12 +27,9 @@ from cloned_workers.pool import WorkerSpec
 
 
 def offer(tool: Tool, plugin: VerifiedPlugin | None = None) -> Offered:
-    """A tool ready to be judged and called. Raises TrustRefused TOOL_SCHEMA for a schema that cannot be used."""
-    for schema, what in ((tool.input_schema, "input"), (tool.output_schema, "output")):
-        validation.refuse_unusable(schema, f"the {what} schema of {tool.id}")
+    """A tool ready to be judged and called."""
     digest = plugin.tools[tool.id] if plugin else tool_digest(tool_of(tool.model_dump(mode="json")))
-    inputs, output = validation.compiled(tool.input_schema), validation.compiled(tool.output_schema)
-    return Offered(tool, plugin, digest, inputs, output)
+    return Offered(tool, plugin, digest)
 
 
 def resolve_policy(source: PolicyPackSource, overlay_file: bytes | None) -> Policy:
@@ -133,11 +130,8 @@ class AuthoritySource:
         for verdict in self._plugins.verdicts():
             if verdict.plugin is None:
                 refused.update(dict.fromkeys(verdict.tools, verdict.refusal()))
-                continue
-            try:
+            else:
                 offers.update({tool.id: offer(tool, verdict.plugin) for tool in verdict.plugin.manifest.tools})
-            except ClonedError as error:
-                refused.update(dict.fromkeys(verdict.tools, error))
         grants = {plugin.id: plugin.grants for plugin in self._plugins.enabled()}
         return Authority(self._policy(found), offers, refused, grants, generation, fingerprint)
 

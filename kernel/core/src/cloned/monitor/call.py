@@ -194,9 +194,8 @@ class Monitor:
 def outcome_fields(result: Result, by_kernel: bool) -> JsonObject:
     """What the audit says of how a call ended. Only the kernel's own tools can speak of an artifact's manifest."""
     manifest = (result.output or {}).get("manifest_sha256") if by_kernel else None
-    flags = [
-        [name, place[:MAX_PLACE]] for name, place in result.flags[:MAX_FLAGS]
-    ]  # a flood must still fit in an entry
+    # Text from outside can be full of them, and the entry must still fit in a line.
+    flags = [[name, place[:MAX_PLACE]] for name, place in result.flags[:MAX_FLAGS]]
     return {
         "outcome": result.outcome, "error_id": result.error_id, "output_hash": output_digest(result.output),
         "artifact_manifest_hash": manifest, "details": {"flags": flags, "flags_found": len(result.flags)},

@@ -10,7 +10,6 @@ import idna
 
 from cloned_schemas.errors import UserMistake
 
-
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 

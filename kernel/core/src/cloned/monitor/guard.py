@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -76,17 +77,23 @@ def _latin(odd: re.Match[str]) -> str:
     return _LATIN.get(odd[0], plain if len(plain) == 1 else odd[0])
 
 
-def _rules(text: str) -> Iterator[tuple[str, tuple[str, ...], re.Pattern[str]]]:
+def _rules(text: str) -> Iterator[tuple[str, tuple[str, ...], str]]:
     """(class, texts that a match begins with, pattern) of each rule; guard_rules.txt says how one is written."""
     for part in re.findall(r"^(<\w+>) = (.+)$", text, re.MULTILINE):
         text = text.replace(*part)
     for name, starts, lines in re.findall(r"^(\w+): (.+)\n((?: .+\n)+)", text, re.MULTILINE):
         pattern = "".join(map(str.strip, lines.split("\n")))
-        yield name, tuple(re.split(r"(?<!<)\|", starts)), re.compile(f"(?<![a-z0-9_])(?:{pattern})", re.IGNORECASE)
+        yield name, tuple(re.split(r"(?<!<)\|", starts)), f"(?i)(?<![a-z0-9_])(?:{pattern})"
 
 
-# The rules are read with the same letters as the texts, so that a Russian rule finds Russian text.
-_PATTERNS = tuple(_rules(_ODD.sub(_latin, Path(__file__).with_name("guard_rules.txt").read_text(encoding="utf-8"))))
+_compiled = cache(re.compile)  # when a text first holds what a rule's match begins with: all of them take 30 ms
+
+
+@cache
+def _patterns() -> tuple[tuple[str, tuple[str, ...], str], ...]:
+    # The rules are read with the same letters as the texts, so that a Russian rule finds Russian text.
+    rules = Path(__file__).with_name("guard_rules.txt").read_text(encoding="utf-8")
+    return tuple(_rules(_ODD.sub(_latin, rules)))
 
 
 def _walked(value: Any, place: str, flags: list[Flag]) -> Any:
@@ -127,11 +134,11 @@ def _found(text: str) -> list[tuple[int, str]]:
     lowered = _lowered(read)
     hits = {
         (at, name)
-        for name, starts, pattern in _PATTERNS
+        for name, starts, pattern in _patterns()
         for start in starts
         if start in lowered
         for at in _places(lowered, start)
-        if pattern.match(read, at)
+        if _compiled(pattern).match(read, at)
     }
     return sorted(hits)
 

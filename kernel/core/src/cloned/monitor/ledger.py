@@ -34,6 +34,7 @@ class Ledger:
 
     clock: Clock
     process_id: str
+    key: bytes = field(repr=False)  # of the seals on people's decisions
     untold: set[str] = field(default_factory=set)  # calls whose outcome is not in the audit yet
 
     def authorize(
@@ -90,6 +91,7 @@ class Ledger:
             reason = approval.decisions[-1].get("reason") or "no reason given"
             raise PolicyDenied("APPROVAL_DENIED", f"request {approval.request_id} was denied: {reason}")
         if approval is not None and approval.state in {"pending", "approved"}:
+            approvals.refuse_forged(approval, self.key)
             return approval
         hours = judged.authority.policy.pack.approvals.expire_after_hours if judged.authority.policy else 1
         opened = approvals.open_request(transaction.connection, self.clock, judged, shown, hours)

@@ -3,17 +3,20 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from jsonschema import Draft202012Validator
 
 from cloned.host.plugins import VerifiedPlugin
+from cloned.monitor import validation
 from cloned.monitor.policy import MatchedRule, Policy
 from cloned_schemas.errors import ClonedError, UserMistake
 from cloned_schemas.registry import Grants
 from cloned_schemas.tool import Tool
 from cloned_sdk.host import CallRequest, JsonObject, Outcome
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 MAX_INPUT_BYTES = 1 << 20
 MAX_DEPTH = 32
@@ -23,13 +26,24 @@ encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """A tool that can be called now: by the kernel itself (`plugin` is None) or by a verified plugin."""
+    """A tool that can be called now: by the kernel itself (`plugin` is None) or by a verified plugin.
+
+    Its schemas are judged and compiled when they are first applied; then TOOL_SCHEMA may be raised.
+    """
 
     tool: Tool
     plugin: VerifiedPlugin | None
     schema_id: str
-    inputs: Draft202012Validator
-    output: Draft202012Validator
+
+    @property
+    def inputs(self) -> "Draft202012Validator":
+        """What inputs are held against."""
+        return validation.compiled(self.schema_id, "input", self.tool)
+
+    @property
+    def output(self) -> "Draft202012Validator":
+        """What an output is held against."""
+        return validation.compiled(self.schema_id, "output", self.tool)
 
     @property
     def repeatable(self) -> bool:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cloned_sdk
-from cloned_sdk.host import Host, InProcessTool, JsonObject, ToolContext
+from cloned_sdk.host import Host, InProcessTool, JsonObject, Refused, ToolContext
 
 
 def append(inputs: JsonObject, context: ToolContext) -> JsonObject:
     """One more line, durable."""
+    if inputs["line"] == "refuse me":
+        raise Refused("NO_SUCH_ID", "as was asked for")
     sys.audit("cloned.step", "effect.before")
     with Path(inputs["file"]).open("a") as file:
         file.write(inputs["line"] + "\n")
