@@ -30,7 +30,7 @@ def refusal(desk: Desk, dist: Path) -> ClonedError:
 
 
 def state(desk: Desk) -> dict[str, bytes]:
-    """Everything in the workspace and the user's folders but locks and what tells of the refusal, audit and database."""
+    """Everything in the workspace and the user's folders but locks, and audit and database, which tell of it."""
     roots = [desk.places.home, desk.user.config, desk.user.state, desk.user.data]
     files = (path for root in roots for path in root.rglob("*") if path.is_file())
     return {str(path): path.read_bytes() for path in files if not path.name.startswith(("audit.", "state.db", ".lock"))}

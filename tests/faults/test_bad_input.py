@@ -73,9 +73,12 @@ def test_the_other_files_are_read_as_strictly(desk: Desk, command: Command, name
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("data", [b"[]", b"7", b'"text"'])
-def test_a_file_of_the_wrong_type_is_refused(desk: Desk, command: Command, name: str, data: bytes) -> None:
+def test_a_file_of_the_wrong_type_is_refused(desk: Desk, name: str, data: bytes) -> None:
     (desk.places.home / name).write_bytes(data)
-    assert synced(desk, command)["id"] == "FILE_INVALID"
+    watched = Watched.now(desk)
+    with pytest.raises(UserMistake, match="FILE_INVALID"):
+        desk.ask("plugin.sync")
+    watched.assert_untouched()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cloned_schemas.manifest import Manifest
-from cloned_trust.toolschema import DIALECT, refused_schemas
+from cloned_trust.toolschema import DIALECT, _is_explosive, refused_schemas
 
 OBJECT = {"type": "object"}
 
@@ -65,3 +65,15 @@ def test_another_dialect_is_refused() -> None:
 @pytest.mark.parametrize("root", [{}, {"type": "string"}, {"type": ["object", "null"]}])
 def test_what_mcp_cannot_carry_is_refused(root: dict[str, Any]) -> None:
     assert refused(root) == ["input_schema"]
+
+
+@pytest.mark.parametrize("pattern", ["^(a+)+$", "(a*)*", "(?:a|aa)+", "(x{1,}y)*", "((a)+b)*", "a" * 501])
+def test_a_pattern_that_could_match_for_ever_is_refused(pattern: str) -> None:
+    assert _is_explosive(pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["^[0-9a-f]{64}$", "^(ab)+$", r"^\(a+\)+$", "^[(a+)+]+$", "^a+b+c*$", r"^\d{4}-\d\d(\.\d{1,6})?Z$"]
+)
+def test_an_ordinary_pattern_passes(pattern: str) -> None:
+    assert not _is_explosive(pattern)

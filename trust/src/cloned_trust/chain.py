@@ -138,7 +138,8 @@ def _refuse_other_values(value: Any) -> None:
                 _refuse_other_values(item)
         case dict() if all(isinstance(key, str) and key.isascii() for key in value):
             for item in value.values():
-                _refuse_other_values(item)
+                if type(item) is not str:  # most are, and may be
+                    _refuse_other_values(item)
         case _:
             raise ValueError(f"an audit entry cannot hold a value of type {type(value).__name__} or that size or key")
 

@@ -1,5 +1,10 @@
-"""Judge the JSON Schemas in a manifest as data. Refuses references that leave the document; compiles nothing."""
+"""Judge the JSON Schemas in a manifest as data; compiles nothing.
 
+Refuses references that leave the document, and patterns whose matching could take exponential time: they are applied
+to hostile text in the process that every call passes through.
+"""
+
+import re
 from collections.abc import Iterator
 
 from cloned_schemas.manifest import Manifest
@@ -8,6 +13,10 @@ from cloned_trust.verdict import Finding
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+_MAX_PATTERN = 500
+# A repeated group that repeats, or offers a choice, within itself: coarse, and on the safe side. `(ab)+` passes.
+_REPEATED_GROUP = re.compile(r"\((?:[^()\\]|\\.)*(?:[+*]|\{\d*,\d*\}|\|)(?:[^()\\]|\\.)*\)(?:[+*]|\{\d*,\d*\})")
+_ESCAPED = re.compile(r"\\.|\[\^?\]?[^\]]*\]")
 
 
 def refused_schemas(manifest: Manifest) -> Iterator[Finding]:
@@ -36,6 +45,20 @@ def _foreign(where: str, schema: JsonObject) -> Iterator[Finding]:
             targets = [value[key] for key in _REFERENCES if isinstance(value.get(key), str)]
             if any(not target.startswith("#") for target in targets):
                 yield Finding("TOOL_SCHEMA", where, "it refers to another document")
+            patterns = [value.get("pattern"), *_names(value.get("patternProperties"))]
+            if any(isinstance(pattern, str) and _is_explosive(pattern) for pattern in patterns):
+                yield Finding("TOOL_SCHEMA", where, "a pattern repeats a group that repeats within, or is too long")
             waiting.extend(value.values())
         elif isinstance(value, list):
             waiting.extend(value)
+
+
+def _names(value: object) -> list[object]:
+    return list(value) if isinstance(value, dict) else []
+
+
+def _is_explosive(pattern: str) -> bool:
+    """Whether a repeat could stand within a repeat. Escapes and classes are taken out first: they only match once."""
+    bare = _ESCAPED.sub("x", pattern)
+    nested = re.search(r"\([^()]*\([^)]*\)[^()]*\)(?:[+*]|\{\d*,\d*\})", bare)
+    return len(pattern) > _MAX_PATTERN or _REPEATED_GROUP.search(bare) is not None or nested is not None

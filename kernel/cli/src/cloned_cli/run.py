@@ -12,7 +12,7 @@ import msgspec
 from cloned_cli import show, waiting
 from cloned_cli.terminal import TerminalOperator, read_secret
 from cloned_operations.context import Context
-from cloned_schemas.errors import ClonedError
+from cloned_schemas.errors import ClonedError, UserMistake
 from cloned_storage.layout import UserPlaces
 
 
@@ -22,8 +22,11 @@ def run_command(row: Mapping[str, Any], inputs: dict[str, Any], *, as_json: bool
         context = _context(workspace)
         try:
             stay = sys.stdin.isatty() and sys.stdout.isatty() and not as_json and not inputs.get("no_wait")
-            output = msgspec.to_builtins(waiting.carry_out(row["operation"], inputs, context, stay=stay))
+            output = msgspec.to_builtins(waiting.carry_out(row, inputs, context, stay=stay))
             _warn(context, row)
+        except UserMistake:
+            _tell_refused(context)
+            raise
         finally:
             context.close()
     except ClonedError as error:
@@ -52,8 +55,15 @@ def _user() -> str:
         return f"uid-{os.getuid()}"
 
 
+def _tell_refused(context: Context) -> None:
+    """What a command could not find may belong to a plugin that is refused; a person should not have to guess so."""
+    for verdict in context.workspace.verdicts() if context.opened else ():
+        if verdict.state == "refused":
+            show.warning(f"{verdict.plugin_id} is refused ({verdict.error_id}); nothing of it can be found")
+
+
 def _warn(context: Context, row: Mapping[str, Any]) -> None:
     """Reading goes on where files differ from what a person accepted, but not without a word."""
     if row["effect"] == "read" and context.opened and (difference := context.workspace.accepted.difference()):
         names = ", ".join(changed.file for changed in difference)
-        show.warning(f"{names} differ from what was accepted; nothing runs until 'cloned plugin sync' accepts them")
+        show.warning(f"not as accepted: {names}; nothing runs until 'cloned plugin sync' accepts them")

@@ -1,6 +1,7 @@
 """Stay at the terminal while a run waits for a person, and let it go on as soon as somebody has decided."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from cloned_cli import show
@@ -11,14 +12,15 @@ from cloned_schemas.errors import ClonedError
 POLL_SECONDS = 0.5
 
 
-def carry_out(operation_id: str, inputs: dict[str, Any], context: Context, *, stay: bool) -> object:
-    """The operation's output. With `stay`, decisions that it waits for are waited for; else its refusal is raised.
+def carry_out(row: Mapping[str, Any], inputs: dict[str, Any], context: Context, *, stay: bool) -> object:
+    """The output of the operation that a command projects. Raises its refusal, but with `stay` waits for a decision.
 
     Ctrl-C ends the waiting, not the run: the refusal then says how it goes on.
     """
+    operation_id = row["operation"]
     while True:
         try:
-            return table.run(operation_id, inputs, context)
+            return table.run(operation_id, inputs, context, row.get("plugin_id"))
         except ClonedError as error:
             waits_for, goes_on_with = error.details.get("approval_id"), error.details.get("goes_on_with")
             if not (stay and waits_for and goes_on_with):

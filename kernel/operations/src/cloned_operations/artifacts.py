@@ -42,7 +42,8 @@ class Verified(msgspec.Struct, frozen=True):
 
 def _list(context: Context, _: Nothing) -> Listed:
     places = context.workspace.places
-    return Listed([_told(artifacts.get(places, found)) for found in artifacts.listed(places)])
+    rows = [_told(artifacts.get(places, found)) for found in artifacts.listed(places)]
+    return Listed(sorted(rows, key=lambda row: str(row["created_at"])))
 
 
 def _show(context: Context, wanted: OneInput) -> One:

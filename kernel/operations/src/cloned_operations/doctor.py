@@ -123,7 +123,7 @@ def _plugins(context: Context) -> Iterator[CheckFinding]:
         if verdict.state == "refused":
             yield CheckFinding(
                 f"plugin.{verdict.plugin_id}", PROBLEM, f"{verdict.error_id}: {verdict.reason}",
-                "nothing of it runs", f"cloned plugin install {verdict.plugin_id} --from FOLDER",
+                "nothing of it runs", verdict.refusal().repair,
             )  # fmt: skip
         elif verdict.state == "enabled" and verdict.plugin and verdict.plugin.manifest.execution == "kernel":
             yield CheckFinding(

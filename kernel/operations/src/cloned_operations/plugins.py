@@ -128,11 +128,8 @@ def _verify(context: Context, wanted: VerifyInput) -> Listed:
     ]
     refused = [verdict for verdict in verdicts if verdict.plugin is None]
     if refused:
-        first = refused[0]
-        repair = first.refusal().repair
-        raise error_for(
-            str(first.error_id), f"{first.plugin_id}: {first.reason}", repair=repair, details={"plugins": rows}
-        )
+        first = refused[0].refusal()
+        raise error_for(first.id, first.fact, repair=first.repair, details={"plugins": rows})
     return Listed(rows)
 
 

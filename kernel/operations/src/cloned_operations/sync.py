@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 
 from cloned_operations.context import Context
+from cloned_schemas.policy import PolicyOverlay
 from cloned_sdk.host import Operation
 from cloned_storage.accepted import Proposed
+from cloned_storage.files import parse_yaml, validate
 from cloned_storage.standing import Standing
 
 
@@ -39,6 +41,9 @@ def _sync(context: Context, _: Nothing) -> Synced:
     wanted = _relocked(found)
     differences = wanted.differences
     names = [changed.file for changed in differences]
+    for name in names:
+        if name.startswith("policy/") and (data := wanted.files.get(name)) is not None:
+            validate(PolicyOverlay, parse_yaml(data, name), name)
     if names:
         facts = [line for changed in differences for line in changed.lines]
         context.operator.confirm(f"accept the changes in {', '.join(names)}", facts)

@@ -43,8 +43,11 @@ OWN = {
 }
 
 
-def find(operation_id: str, context: Context) -> Operation:
-    """An operation of the kernel, or one that an enabled plugin contributes. Raises UserMistake OPERATION_UNKNOWN."""
+def find(operation_id: str, context: Context, plugin_id: str | None = None) -> Operation:
+    """An operation of the kernel, or one that an enabled plugin contributes.
+
+    Raises UserMistake OPERATION_UNKNOWN, or why `plugin_id`, which is known to contribute it, is refused.
+    """
     if (named := OWN.get(operation_id)) is not None:
         module, _, attribute = named.partition(":")
         found = getattr(importlib.import_module(f"cloned_operations.{module}"), attribute)
@@ -53,14 +56,17 @@ def find(operation_id: str, context: Context) -> Operation:
     for operation in context.workspace.plugin_operations(operation_id):
         if operation.id == operation_id:
             return operation
+    for verdict in context.workspace.verdicts():
+        if verdict.plugin_id == plugin_id and verdict.plugin is None:
+            raise verdict.refusal()
     raise UserMistake("OPERATION_UNKNOWN", f"no enabled plugin offers the operation {operation_id}")
 
 
-def run(operation_id: str, inputs: object, context: Context) -> object:
+def run(operation_id: str, inputs: object, context: Context, plugin_id: str | None = None) -> object:
     """Carry an operation out: its inputs strictly converted to its input type, its output as it gives it."""
     import msgspec  # noqa: PLC0415 - 8 ms that a --help does not pay
 
-    operation = find(operation_id, context)
+    operation = find(operation_id, context, plugin_id)
     try:
         typed = msgspec.convert(inputs, operation.input, strict=True)
     except msgspec.ValidationError as error:

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from cloned_schemas.errors import Unavailable, error_for
 from cloned_storage.clock import Clock, timestamp, uuid7
+from cloned_storage.statement import Statement
 from cloned_storage.tables import events
 from cloned_storage.tables import generation as generations
 from cloned_storage.writer import Writer
@@ -34,9 +35,8 @@ _FAULTS = {  # by SQLite's primary result codes; what is not here (a constraint,
      sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_NOMEM),
     "DATABASE_UNAVAILABLE",
 )  # fmt: skip
-# Built once: making a statement costs ten times what running it does.
-_GENERATION = sa.select(generations.c.value).where(generations.c.id == 1)
-_EVENT = events.insert()
+_GENERATION = Statement(sa.select(generations.c.value).where(generations.c.id == 1))
+_EVENT = Statement(events.insert())
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -50,7 +50,7 @@ class WriteTransaction:
     def publish(self, type_: str, subject: str, data: Mapping[str, Any]) -> None:
         """Add an event to the ordered log, in this same transaction."""
         row = {"id": uuid7(self._clock), "type": type_, "at": timestamp(self._clock.now()), "subject": subject}
-        self.connection.execute(_EVENT, row | {"data": _encode(data).decode()})
+        _EVENT.run(self.connection, row | {"data": _encode(data).decode()})
 
 
 class Database:
@@ -91,7 +91,7 @@ class Database:
 
     def generation(self, connection: sa.Connection) -> int:
         """The number that moves whenever something in the database that a verdict depends on does."""
-        found = connection.execute(_GENERATION).scalar()
+        found = _GENERATION.run(connection, {}).scalar()
         if found is None:
             raise Unavailable("DATABASE_SCHEMA", f"{self._path} was not made by 'cloned init'")
         return int(found)

@@ -171,12 +171,13 @@ class Redactor:
 
     def _is_plain(self, text: str, controls: re.Pattern[str]) -> bool:
         lowered = text.lower()
+        ordinary = text.isascii() and "\\" not in text and text.isprintable()  # then no control can stand in it
         return not (
             any(word in lowered for word in _WORDS)
             or any(mark in text for mark in _PREFIXES)
             or any(mark in text for mark in _BASE64_MARKS)
             or any(needle in text for needle in self._needles)
-            or controls.search(text)
+            or (not ordinary and controls.search(text))
             or (self._known and _PIECES.sub(self._if_known, text) != text)
         )
 

@@ -217,7 +217,8 @@ def _released(lock: LockEntry, tree: Sequence[TreeEntry], inputs: Inputs, store:
     if verdict.release is not None:
         return verdict.release
     finding = next(found for found in verdict.findings if found.refuses)
-    raise error_for(finding.error_id, f"{lock.id}: {finding.subject}: {finding.detail}")
+    about = "" if finding.subject == lock.id else f"{finding.subject}: "
+    raise error_for(finding.error_id, f"{lock.id}: {about}{finding.detail}")
 
 
 def _as_locked(lock: LockEntry, release: StoredRelease, tools: Mapping[str, str]) -> None:

@@ -53,6 +53,7 @@ def scope_of(judged: Judged) -> str:
             {
                 "caller": judged.request.caller,
                 "tool": f"{judged.offered.tool.id} {judged.offered.tool.version} {judged.offered.schema_id}",
+                "code": judged.offered.plugin.wheel_sha256 if judged.offered.plugin else "kernel",
                 "payload": judged.payload_hash,
                 "rules": [[rule.layer, rule.rule] for rule in judged.approval_rules],
             }

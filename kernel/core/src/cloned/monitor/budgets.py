@@ -17,20 +17,22 @@ from cloned_schemas.policy import BudgetRule
 from cloned_schemas.tool import Cost
 from cloned_sdk.host import JsonObject
 from cloned_storage.clock import timestamp
+from cloned_storage.statement import Statement
 from cloned_storage.tables import budget_windows as windows
 
 UNCAPPED = "month"
 _MOST = 1 << 40  # far from where the database's sums would leave the whole numbers
 
-# Built once: making a statement costs ten times what running it does.
 _HERE = sa.and_(*(windows.c[name] == sa.bindparam(f"its_{name}") for name in ("category", "period", "starts_at")))
 _AMOUNT, _CAP = sa.bindparam("amount", type_=sa.BigInteger), sa.bindparam("cap", type_=sa.BigInteger)
 _ROOM = sa.or_(_CAP.is_(None), windows.c.used + windows.c.reserved + _AMOUNT <= _CAP)
-_TAKE = windows.update().where(_HERE, _ROOM).values(reserved=windows.c.reserved + _AMOUNT)
-_FIND = sa.select(windows.c.used).where(_HERE)
-_OPEN = windows.insert()
+_TAKE = Statement(windows.update().where(_HERE, _ROOM).values(reserved=windows.c.reserved + _AMOUNT))
+_FIND = Statement(sa.select(windows.c.used).where(_HERE))
+_OPEN = Statement(windows.insert())
 _SPENT = sa.bindparam("spent", type_=sa.BigInteger)
-_SETTLE = windows.update().where(_HERE).values(reserved=windows.c.reserved - _AMOUNT, used=windows.c.used + _SPENT)
+_SETTLE = Statement(
+    windows.update().where(_HERE).values(reserved=windows.c.reserved - _AMOUNT, used=windows.c.used + _SPENT)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +104,14 @@ def reserve(
 
 def _take(connection: sa.Connection, wanted: Reservation, cap: int | None) -> bool:
     here = _row(wanted)
-    if connection.execute(_TAKE, {**here, "amount": wanted.amount, "cap": cap}).rowcount == 1:
+    if _TAKE.run(connection, {**here, "amount": wanted.amount, "cap": cap}).rowcount == 1:
         return True
-    if connection.execute(_FIND, here).first() is not None:
+    if _FIND.run(connection, here).first() is not None:
         return False
     if cap is not None and wanted.amount > cap:
         return False
     values = {"category": wanted.category, "period": wanted.period, "starts_at": wanted.starts_at}
-    connection.execute(_OPEN, {**values, "used": 0, "reserved": wanted.amount})
+    _OPEN.run(connection, {**values, "used": 0, "reserved": wanted.amount})
     return True
 
 
@@ -117,7 +119,7 @@ def settle(connection: sa.Connection, reservations: Iterable[Reservation], *, co
     """Turn reservations into use, or give them back."""
     for held in reservations:
         amounts = {"amount": held.amount, "spent": held.amount if counted else 0}
-        connection.execute(_SETTLE, {**_row(held), **amounts})
+        _SETTLE.run(connection, {**_row(held), **amounts})
 
 
 def _row(of: Reservation) -> dict[str, object]:

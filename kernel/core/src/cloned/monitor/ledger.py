@@ -17,14 +17,14 @@ from cloned_schemas.errors import ClonedError, PolicyDenied, Unavailable, UserMi
 from cloned_sdk.host import CallOutcome, JsonObject, Outcome
 from cloned_storage.clock import Clock, timestamp
 from cloned_storage.database import WriteTransaction
+from cloned_storage.statement import Statement
 from cloned_storage.tables import calls
 
-# Built once: making a statement costs ten times what running it does.
 _KEY = ("caller", "tool_id", "correlation_id")
-_EARLIER = sa.select(calls).where(*(calls.c[name] == sa.bindparam(name) for name in _KEY))
-_EARLIER = _EARLIER.order_by(calls.c.attempt.desc()).limit(1)
-_INSERT = calls.insert()
-_SETTLE = calls.update().where(calls.c.call_id == sa.bindparam("its_id"))
+_SAME = sa.select(calls).where(*(calls.c[name] == sa.bindparam(name) for name in _KEY))
+_EARLIER = Statement(_SAME.order_by(calls.c.attempt.desc()).limit(1))
+_INSERT = Statement(calls.insert())
+_SETTLE = Statement(calls.update().where(calls.c.call_id == sa.bindparam("its_id")))
 _reservations = msgspec.json.Decoder(list[Reservation])
 
 
@@ -59,7 +59,7 @@ class Ledger:
         held = budgets.reserve(connection, rules, judged.costs, self.clock.now())
         request_id = approval.request_id if approval else None
         attempt = earlier.attempt + 1 if earlier is not None else 1
-        connection.execute(_INSERT, self._row(judged, held, request_id, attempt, audit_offset))
+        _INSERT.run(connection, self._row(judged, held, request_id, attempt, audit_offset))
         return Authorized(judged, held, request_id)
 
     def settle(self, transaction: WriteTransaction, authorized: Authorized, result: Result) -> None:
@@ -67,7 +67,7 @@ class Ledger:
         judged = authorized.judged
         budgets.settle(transaction.connection, authorized.reservations, counted=result.counted)
         columns = outcome_columns(result, self.clock)
-        transaction.connection.execute(_SETTLE, {"its_id": judged.call_id, **columns})
+        _SETTLE.run(transaction.connection, {"its_id": judged.call_id, **columns})
         told = {"tool_id": judged.offered.tool.id, "outcome": result.outcome, "run_id": judged.request.run_id}
         transaction.publish("call.completed", judged.call_id, told)
 
@@ -116,7 +116,7 @@ class Ledger:
 def _earlier(connection: sa.Connection, judged: Judged) -> Any:
     request = judged.request
     key = (request.caller, judged.offered.tool.id, request.correlation_id)
-    return connection.execute(_EARLIER, dict(zip(_KEY, key, strict=True))).first()
+    return _EARLIER.run(connection, dict(zip(_KEY, key, strict=True))).first()
 
 
 def outcome_columns(result: Result, clock: Clock) -> dict[str, object]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cloned.monitor.egress import parse_rule
-from cloned_schemas.errors import PolicyDenied
+from cloned_schemas.errors import PolicyDenied, UserMistake
 from cloned_schemas.policy import ApprovalRule, BudgetRule, Match, PolicyOverlay, PolicyPack
 from cloned_schemas.tool import Tool
 from cloned_sdk.host import Constitution, JsonObject
@@ -67,7 +67,16 @@ class Policy:
 
 
 def refuse_unusable(policy: Policy) -> None:
-    """Raise UserMistake EGRESS_RULE for the first egress rule that is too wide or not a host."""
+    """Raise UserMistake EGRESS_RULE for a rule that is too wide, FILE_INVALID for what nothing enforces yet."""
+    pack = policy.pack
+    promised = {name: getattr(pack, name) for name in ("separation_of_duties", "native", "retention")}
+    promised |= {"taint": pack.taint != "off", "publishers_min": pack.publishers_min != "none"}
+    promised["approvers"] = any(rule.approvers for _, rule in policy.approval_rules())
+    if unkept := sorted(name for name, value in promised.items() if value):
+        fact = f"policy {pack.pack_id} asks for {', '.join(unkept)}, which nothing enforces yet"
+        raise UserMistake("FILE_INVALID", fact)
+    if policy.overlay is not None and policy.overlay.pack_id != pack.pack_id:
+        raise UserMistake("FILE_INVALID", f"the overlay of {pack.pack_id} says that it is for {policy.overlay.pack_id}")
     for layer in (policy.pack, policy.overlay):
         if layer is None:
             continue

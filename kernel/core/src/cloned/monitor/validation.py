@@ -15,7 +15,7 @@ _compiled: "dict[tuple[str, str], Draft202012Validator]" = {}
 
 
 def refuse_unusable(tool: Tool) -> None:
-    """Raise TrustRefused TOOL_SCHEMA for a schema that is not 2020-12, not about an object, or refers elsewhere."""
+    """Raise TrustRefused TOOL_SCHEMA for a schema that is none. What else a schema may hold is trust's rule."""
     for schema, part in ((tool.input_schema, "input"), (tool.output_schema, "output")):
         _refuse(schema, f"the {part} schema of {tool.id}")
 
@@ -28,22 +28,6 @@ def _refuse(schema: Mapping[str, Any], what: str) -> None:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
         raise TrustRefused("TOOL_SCHEMA", f"{what} is not a JSON Schema: {error.message}") from error
-    if schema.get("type") != "object":
-        raise TrustRefused("TOOL_SCHEMA", f"{what} must describe an object")
-    for reference in _references(schema):
-        if not reference.startswith("#"):
-            raise TrustRefused(
-                "TOOL_SCHEMA", f"{what} refers to {reference!r}; only references into itself are allowed"
-            )
-
-
-def _references(value: object) -> list[str]:
-    if isinstance(value, list):
-        return [found for part in value for found in _references(part)]
-    if not isinstance(value, dict):
-        return []
-    own = [str(value[key]) for key in ("$ref", "$dynamicRef") if key in value]
-    return own + [found for part in value.values() for found in _references(part)]
 
 
 def compiled(digest: str, part: Literal["input", "output"], tool: Tool) -> "Draft202012Validator":
