@@ -11,6 +11,8 @@ PROJECTS := pyproject.toml uv.lock $(wildcard */pyproject.toml */*/pyproject.tom
 # An environment that a person happens to be in must not be the one that is set up or tested.
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME UV_PROJECT_ENVIRONMENT UV_SYSTEM_PYTHON UV_PYTHON
 export UV_PYTHON_DOWNLOADS := never
+# The certificates that this machine trusts, so that a company's own authority works.
+export UV_SYSTEM_CERTS := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 ifeq ($(strip $(HOME)),)
 export HOME := $(CURDIR)/$(VENV)/home

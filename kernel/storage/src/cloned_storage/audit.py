@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from io import BufferedReader
 from typing import Any
 
@@ -54,12 +54,18 @@ class _Tail:
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    """One thread's entries on their way into the log, settled once they are durable or refused."""
+    """One thread's entries on their way into the log, settled once they are durable or refused.
+
+    Its thread waits on `called`, which is released once: when the job is settled, or when it is the thread's turn to
+    lead. So nobody is woken in vain.
+    """
 
     entries: Sequence[Mapping[str, Any]]
     written: tuple[AuditRef, ...] = ()
     error: ClonedError | None = None
     settled: bool = False
+    leads: bool = False
+    called: threading.Lock = field(default_factory=threading.Lock)
 
 
 class AuditLog:
@@ -72,7 +78,7 @@ class AuditLog:
         self.flushes = 0
         self._path, self._lock_path = places.audit_log, places.audit_lock
         self._clock, self._workspace_id, self._redactor = clock, workspace_id, redactor
-        self._turn = threading.Condition()
+        self._turn = threading.Lock()
         self._waiting: list[_Job] = []
         self._leading = False
         self._stopped: ClonedError | None = None
@@ -90,21 +96,15 @@ class AuditLog:
     def append_many(self, entries: Sequence[Mapping[str, Any]]) -> tuple[AuditRef, ...]:
         """Write entries (each with `kind` and `actor`) one after the other, with one flush; all of them or none."""
         kept = [{key: value for key, value in entry.items() if value is not None} for entry in entries]
-        job, group = _Job([self._redactor.value(entry) for entry in kept]), list[_Job]()
-        try:
-            with self._turn:
-                self._waiting.append(job)
-                self._turn.wait_for(lambda: job.settled or not self._leading)
-                if not job.settled:
-                    group, self._waiting = self._waiting, []
-                    self._leading = bool(group)
-            if group:
-                self._commit(group)
-        finally:
-            if group:
-                with self._turn:
-                    self._leading = False
-                    self._turn.notify_all()
+        job = _Job([self._redactor.value(entry) for entry in kept])
+        job.called.acquire()
+        with self._turn:
+            self._waiting.append(job)
+            job.leads, self._leading = not self._leading, True
+        if not job.leads:
+            self._wait(job)
+        if job.leads:
+            self._lead()
         if not job.settled or job.error is not None:
             raise job.error or Unavailable("AUDIT_UNAVAILABLE", "writing the audit was interrupted")
         return job.written
@@ -151,6 +151,34 @@ class AuditLog:
         if self._log is not None:
             os.close(self._log)
             self._log = None
+
+    def _wait(self, job: _Job) -> None:
+        try:
+            job.called.acquire()
+        except BaseException:  # Ctrl-C: what nobody has begun to write is not written, and nobody waits for us
+            with self._turn:
+                self._waiting = [other for other in self._waiting if other is not job]
+            if job.leads:
+                self._hand_on([])
+            raise
+
+    def _lead(self) -> None:
+        """Write for everybody who waits by now; then call them, and the next to lead."""
+        with self._turn:
+            group, self._waiting = self._waiting, []
+        try:
+            self._commit(group)
+        finally:
+            self._hand_on(group)
+
+    def _hand_on(self, group: list[_Job]) -> None:
+        with self._turn:
+            following = self._waiting[:1]
+            self._leading = bool(following)
+            for job in following:
+                job.leads = True
+        for job in (*group, *following):
+            job.called.release()
 
     def _commit(self, group: list[_Job]) -> None:
         """Seal and write a group under the lock, flush it after: others may write meanwhile."""
