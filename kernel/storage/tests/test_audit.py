@@ -1,5 +1,7 @@
+import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -358,3 +360,40 @@ def test_a_thread_ended_in_the_middle_leaves_the_others_going(log: AuditLog, pla
     assert log.verify().intact
     hashes = {entry["chain_this_hash"] for _, entry in log.entries()}
     assert {line[1] for line in durable} <= hashes
+
+
+class Stop(BaseException):
+    """What a signal's handler raises, as Ctrl-C does."""
+
+
+def stop(*_: object) -> None:
+    raise Stop
+
+
+def test_who_stops_waiting_is_not_written_and_holds_nobody_up(log: AuditLog, places: Places) -> None:
+    fill(log, 1)
+    ours = threading.get_ident()
+
+    def interrupt() -> None:
+        while not (log._leading and len(log._waiting) == 1):
+            os.sched_yield()
+        signal.pthread_kill(ours, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    with places.audit_lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        first, second = (
+            threading.Thread(target=log.append, args=("outcome",), kwargs={"actor": name}) for name in "ab"
+        )
+        first.start()
+        while not log._leading or log._waiting:
+            os.sched_yield()
+        threading.Thread(target=interrupt).start()
+        with pytest.raises(Stop):
+            log.append("outcome", actor="person:ada")
+        second.start()
+    first.join()
+    second.join()
+    signal.signal(signal.SIGUSR1, before)
+    assert [entry["actor"] for _, entry in log.entries()][1:] == ["a", "b"]
+    assert log.verify().intact

@@ -184,7 +184,7 @@ def test_a_database_held_by_another_is_busy(
 def test_a_thread_that_holds_the_database_makes_the_others_busy_not_stuck(
     filled: Database, error_of: Error, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(filled._writer, "_patience", 0.01)
     refused: list[ClonedError] = []
     with filled.begin():
         other = threading.Thread(target=lambda: refused.append(error_of(write, filled)))

@@ -114,7 +114,8 @@ class Writer:
             shared.error = error
         finally:
             if not shared.durable and self._connection is not None:
-                self._connection.close()  # undoes what is left; whatever state it is in, nobody goes on with it
+                self._connection.invalidate()  # SQLite may be in the transaction still: nobody goes on with this one
+                self._connection.close()
                 self._connection = None
             shared.over.set()
 

@@ -80,9 +80,11 @@ def unpack(key: bytes, data: bytes) -> dict[str, Entry]:
         table = msgspec.json.decode(data, type=Table)
     except msgspec.MsgspecError as error:
         raise _damaged("the vault's file is not one") from error
-    if not hmac.compare_digest(_mac(key, table.entries), table.mac):
+    entries = {entry.name: entry for entry in table.entries}
+    # Compared as a whole, not by its hash alone: base64 and JSON have several spellings for the same value.
+    if not hmac.compare_digest(pack(key, entries), data):
         raise _damaged("the vault's file was changed, or the key beside it is another one")
-    return {entry.name: entry for entry in table.entries}
+    return entries
 
 
 def _mac(key: bytes, entries: list[Entry]) -> str:
