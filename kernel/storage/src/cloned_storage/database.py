@@ -50,7 +50,7 @@ class WriteTransaction:
     def publish(self, type_: str, subject: str, data: Mapping[str, Any]) -> None:
         """Add an event to the ordered log, in this same transaction."""
         row = {"id": uuid7(self._clock), "type": type_, "at": timestamp(self._clock.now()), "subject": subject}
-        _EVENT.run(self.connection, row | {"data": _encode(data).decode()})
+        _EVENT.change(self.connection, row | {"data": _encode(data).decode()})
 
 
 class Database:
@@ -91,7 +91,7 @@ class Database:
 
     def generation(self, connection: sa.Connection) -> int:
         """The number that moves whenever something in the database that a verdict depends on does."""
-        found = _GENERATION.run(connection, {}).scalar()
+        found = _GENERATION.ask(connection, {}).scalar()
         if found is None:
             raise Unavailable("DATABASE_SCHEMA", f"{self._path} was not made by 'cloned init'")
         return int(found)

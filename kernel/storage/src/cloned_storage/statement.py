@@ -19,12 +19,21 @@ class Statement:
         self._statement = statement
         self._compiled: dict[str, _Compiled] = {}
 
-    def run(self, connection: sa.Connection, values: Mapping[str, object]) -> sa.CursorResult[Any]:
-        """Execute it with a value for each of its parameters, by name. Raises what the engine raises."""
+    def ask(self, connection: sa.Connection, values: Mapping[str, object]) -> sa.CursorResult[Any]:
+        """Run a query with a value for each of its parameters, by name. Raises what the engine raises."""
+        return connection.exec_driver_sql(*self._bound(connection, values))
+
+    def change(self, connection: sa.Connection, values: Mapping[str, object]) -> int:
+        """Run an insert or update; how many rows it was about. Raises what the driver raises."""
+        cursor = connection.connection.cursor()
+        cursor.execute(*self._bound(connection, values))
+        return int(cursor.rowcount)
+
+    def _bound(self, connection: sa.Connection, values: Mapping[str, object]) -> tuple[str, tuple[Any, ...]]:
         compiled = self._compiled.get(connection.dialect.name) or self._compile(connection.dialect, list(values))
         text, names, fixed = compiled
         given = {**fixed, **values}
-        return connection.exec_driver_sql(text, tuple(given[name] for name in names))
+        return text, tuple(given[name] for name in names)
 
     def _compile(self, dialect: sa.Dialect, names: list[str]) -> _Compiled:
         made: Any = self._statement.compile(dialect=dialect, column_keys=names)

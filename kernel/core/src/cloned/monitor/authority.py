@@ -96,6 +96,10 @@ class AuthoritySource:
                 self._kept = self._read(fingerprint)
             return self._kept
 
+    def kept(self) -> Authority | None:
+        """The last reading, which may not hold any more; None where there is none."""
+        return self._kept
+
     def moved(self) -> None:
         """The database's generation is not the one that was read: read again at the next call."""
         with self._turn:

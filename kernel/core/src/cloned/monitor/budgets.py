@@ -104,14 +104,14 @@ def reserve(
 
 def _take(connection: sa.Connection, wanted: Reservation, cap: int | None) -> bool:
     here = _row(wanted)
-    if _TAKE.run(connection, {**here, "amount": wanted.amount, "cap": cap}).rowcount == 1:
+    if _TAKE.change(connection, {**here, "amount": wanted.amount, "cap": cap}) == 1:
         return True
-    if _FIND.run(connection, here).first() is not None:
+    if _FIND.ask(connection, here).first() is not None:
         return False
     if cap is not None and wanted.amount > cap:
         return False
     values = {"category": wanted.category, "period": wanted.period, "starts_at": wanted.starts_at}
-    _OPEN.run(connection, {**values, "used": 0, "reserved": wanted.amount})
+    _OPEN.change(connection, {**values, "used": 0, "reserved": wanted.amount})
     return True
 
 
@@ -119,7 +119,7 @@ def settle(connection: sa.Connection, reservations: Iterable[Reservation], *, co
     """Turn reservations into use, or give them back."""
     for held in reservations:
         amounts = {"amount": held.amount, "spent": held.amount if counted else 0}
-        _SETTLE.run(connection, {**_row(held), **amounts})
+        _SETTLE.change(connection, {**_row(held), **amounts})
 
 
 def _row(of: Reservation) -> dict[str, object]:

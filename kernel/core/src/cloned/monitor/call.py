@@ -83,8 +83,18 @@ class Monitor:
         )  # fmt: skip
 
     def _judge(self, call_id: str, request: CallRequest) -> Judged:
+        """Steps 1 to 5, on the reading at hand. Step 6 looks whether it still holds; what ends before does so here."""
         _admit(request)
-        authority = self.authority.current()
+        kept = None if request.dry_run else self.authority.kept()
+        if kept is not None:
+            try:
+                return self._judge_by(kept, call_id, request)
+            except ClonedError:
+                if self.authority.holds(kept):
+                    raise
+        return self._judge_by(self.authority.current(), call_id, request)
+
+    def _judge_by(self, authority: Authority, call_id: str, request: CallRequest) -> Judged:
         offered = _resolve(authority, request.tool_id)
         tool, plugin = offered.tool, offered.plugin
         payload_hash = payload_digest(tool.id, request.inputs)

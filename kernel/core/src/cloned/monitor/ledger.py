@@ -59,7 +59,7 @@ class Ledger:
         held = budgets.reserve(connection, rules, judged.costs, self.clock.now())
         request_id = approval.request_id if approval else None
         attempt = earlier.attempt + 1 if earlier is not None else 1
-        _INSERT.run(connection, self._row(judged, held, request_id, attempt, audit_offset))
+        _INSERT.change(connection, self._row(judged, held, request_id, attempt, audit_offset))
         return Authorized(judged, held, request_id)
 
     def settle(self, transaction: WriteTransaction, authorized: Authorized, result: Result) -> None:
@@ -67,7 +67,7 @@ class Ledger:
         judged = authorized.judged
         budgets.settle(transaction.connection, authorized.reservations, counted=result.counted)
         columns = outcome_columns(result, self.clock)
-        _SETTLE.run(transaction.connection, {"its_id": judged.call_id, **columns})
+        _SETTLE.change(transaction.connection, {"its_id": judged.call_id, **columns})
         told = {"tool_id": judged.offered.tool.id, "outcome": result.outcome, "run_id": judged.request.run_id}
         transaction.publish("call.completed", judged.call_id, told)
 
@@ -116,7 +116,7 @@ class Ledger:
 def _earlier(connection: sa.Connection, judged: Judged) -> Any:
     request = judged.request
     key = (request.caller, judged.offered.tool.id, request.correlation_id)
-    return _EARLIER.run(connection, dict(zip(_KEY, key, strict=True))).first()
+    return _EARLIER.ask(connection, dict(zip(_KEY, key, strict=True))).first()
 
 
 def outcome_columns(result: Result, clock: Clock) -> dict[str, object]:
