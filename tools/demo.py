@@ -208,9 +208,9 @@ def main() -> int:
     print("\nAll steps ended as they must:")
     for title, seconds in times:
         print(f"  {seconds:5.1f} s  {title}")
-    print(
-        f"  {sum(seconds for _, seconds in times):5.1f} s  in all; look around with: cd .demo/workspace (see README.md)"
-    )
+    print(f"  {sum(seconds for _, seconds in times):5.1f} s  in all")
+    own = " ".join(f"{name}={value}" for name, value in environment().items() if name.startswith("XDG_"))
+    print(f"\nLook around, with the demo's own user-level state:\n  cd {WORKSPACE}\n  env {own} {BIN}/cloned runs list")
     return 0
 
 

@@ -142,6 +142,17 @@ def test_a_run_that_need_not_wait_is_recorded_and_executed_on_resume(skills: Ben
     assert skills.resume(answer.run_id).state == "done"
 
 
+def test_the_end_of_an_id_that_a_list_shows_stands_for_the_whole(skills: Bench) -> None:
+    answer = skills.ask("run", pipeline="pipeline.tests.save", inputs={"text": "x"}, later=True)
+    short = answer.run_id.rpartition("-")[2]
+    with skills.lease(answer.run_id):
+        assert skills.refusal(lambda: skills.resume(short)).error_id == "RUN_HELD"
+    assert (skills.resume(short).state, skills.show(short).state) == ("done", "done")
+    assert [step.state for step in skills.show(short).steps] == [
+        step.state for step in skills.show(answer.run_id).steps
+    ]
+
+
 def test_one_process_at_a_time_executes_a_run(skills: Bench) -> None:
     answer = skills.ask("run", pipeline="pipeline.tests.save", inputs={"text": "x"}, later=True)
     with skills.lease(answer.run_id) as mine:

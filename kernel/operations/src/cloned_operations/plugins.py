@@ -200,7 +200,8 @@ def _folder_facts(before: Mapping[str, str], after: Mapping[str, str]) -> list[s
         f"{'keeps' if before.get(name) == place else 'lends'}  {name}: {place}, read-only"
         for name, place in after.items()
     ]
-    return [*kept, *(f"takes  {name}: {place} back" for name, place in before.items() if name not in after)]
+    moved = [f"instead of {name}: {place}" for name, place in before.items() if name in after and after[name] != place]
+    return [*kept, *moved, *(f"takes  {name}: {place} back" for name, place in before.items() if name not in after)]
 
 
 def _remove(context: Context, wanted: IdInput) -> Done:

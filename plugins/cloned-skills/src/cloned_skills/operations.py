@@ -235,7 +235,7 @@ class Skills:
                 records.stand(run.run_id, Stand("cancelled", run.step_id, None, f"cancelled by {context.actor}"))
             else:
                 records.ask_to_cancel(run.run_id)
-        return _answer(records.get(wanted.id), "cancelled" if mine else "cancelling")
+        return _answer(records.get(run_id), "cancelled" if mine else "cancelling")
 
     def list_runs(self, context: OperationContext, wanted: ListInput) -> Runs:
         """The newest runs."""
@@ -256,7 +256,8 @@ class Skills:
 
         del context
         records = self._records()
-        run, rows = records.get(wanted.id), records.steps(wanted.id)
+        run = records.get(wanted.id)
+        rows = records.steps(run.run_id)
         return RunDetail(
             run_id=run.run_id,
             pipeline=run.pipeline_id,
@@ -330,8 +331,9 @@ class Skills:
         from cloned_skills.engine import Engine  # noqa: PLC0415 - with SQLAlchemy and Jinja2
 
         records = self._records()
-        definition = self._catalog().get(records.get(run_id).pipeline_id)
-        run = Engine(self.host, records).execute(run_id, definition, context.progress)
+        found = records.get(run_id)  # a person may have given the end of the id; rows and leases go by the whole
+        definition = self._catalog().get(found.pipeline_id)
+        run = Engine(self.host, records).execute(found.run_id, definition, context.progress)
         return _answer(run, run.state) if run.state == "done" else _refuse(run)
 
 
